@@ -1,0 +1,211 @@
+package bucketring_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bucketring/bucketring"
+)
+
+const day = 24 * time.Hour
+
+func TestNamesOfEnums(t *testing.T) {
+	// The names stand in limits, policies, answers and metrics: they are API.
+	tests := []struct {
+		got  fmt.Stringer
+		want string
+	}{
+		{bucketring.TokenBucket, "token_bucket"},
+		{bucketring.FixedWindow, "fixed_window"},
+		{bucketring.SlidingWindow, "sliding_window"},
+		{bucketring.Algorithm(3), "algorithm(3)"},
+		{bucketring.AlignEpoch, "epoch"},
+		{bucketring.AlignFirstRequest, "first_request"},
+		{bucketring.Align(2), "align(2)"},
+		{bucketring.UnavailableLocal, "local"},
+		{bucketring.UnavailableAllow, "allow"},
+		{bucketring.UnavailableDeny, "deny"},
+		{bucketring.Unavailable(3), "unavailable(3)"},
+		{bucketring.Leased, "leased"},
+		{bucketring.Strict, "strict"},
+		{bucketring.Approx, "approx"},
+		{bucketring.Accuracy(3), "accuracy(3)"},
+		{bucketring.VerbTake, "take"},
+		{bucketring.VerbPeek, "peek"},
+		{bucketring.VerbRefund, "refund"},
+		{bucketring.VerbReset, "reset"},
+		{bucketring.Verb(4), "verb(4)"},
+		{bucketring.SourceOwner, "owner"},
+		{bucketring.SourceReplica, "replica"},
+		{bucketring.SourceLease, "lease"},
+		{bucketring.SourceDeniedCache, "denied_cache"},
+		{bucketring.SourceFallbackShare, "fallback_share"},
+		{bucketring.SourceFallbackOpen, "fallback_open"},
+		{bucketring.SourceFallbackClosed, "fallback_closed"},
+		{bucketring.Source(7), "source(7)"},
+		{bucketring.Source(255), "source(255)"},
+	}
+	for _, tt := range tests {
+		if got := tt.got.String(); got != tt.want {
+			t.Errorf("%T.String() = %q, want %q", tt.got, got, tt.want)
+		}
+	}
+}
+
+func TestListsOfEnums(t *testing.T) {
+	// A list that lacks a value silently loses a parser, a fuzz test or a metric.
+	wantAlgorithms := []bucketring.Algorithm{bucketring.TokenBucket, bucketring.FixedWindow, bucketring.SlidingWindow}
+	if diff := cmp.Diff(wantAlgorithms, bucketring.Algorithms()); diff != "" {
+		t.Errorf("Algorithms() (-want +got):\n%s", diff)
+	}
+	wantSources := []bucketring.Source{bucketring.SourceOwner, bucketring.SourceReplica, bucketring.SourceLease,
+		bucketring.SourceDeniedCache, bucketring.SourceFallbackShare, bucketring.SourceFallbackOpen, bucketring.SourceFallbackClosed}
+	if diff := cmp.Diff(wantSources, bucketring.Sources()); diff != "" {
+		t.Errorf("Sources() (-want +got):\n%s", diff)
+	}
+}
+
+func TestLimitValidate(t *testing.T) {
+	with := func(change func(*bucketring.Limit)) bucketring.Limit {
+		l := bucketring.Limit{Name: "x", Amount: 10, Per: time.Minute}
+		change(&l)
+		return l
+	}
+	tests := []struct {
+		name string
+		l    bucketring.Limit
+		want string // part of the error, empty for none
+	}{
+		{"plain", with(func(l *bucketring.Limit) {}), ""},
+		{"amount 0 always denies", with(func(l *bucketring.Limit) { l.Amount = 0 }), ""},
+		{"largest amount", with(func(l *bucketring.Limit) { l.Amount = math.MaxInt64 }), ""},
+		{"negative amount", with(func(l *bucketring.Limit) { l.Amount = -1 }), "negative amount or burst"},
+		{"negative burst", with(func(l *bucketring.Limit) { l.Burst = -1 }), "negative amount or burst"},
+		{"no window", with(func(l *bucketring.Limit) { l.Per = 0 }), "has a window of 0s"},
+		{"negative window", with(func(l *bucketring.Limit) { l.Per = -time.Second }), "has a window of -1s"},
+		{"shortest window", with(func(l *bucketring.Limit) { l.Per = time.Second }), ""},
+		{"shorter than a second", with(func(l *bucketring.Limit) { l.Per = 999 * time.Millisecond }), "whole seconds from 1s to 366d"},
+		{"a second and a half", with(func(l *bucketring.Limit) { l.Per = 1500 * time.Millisecond }), "has a window of 1.5s"},
+		{"longest window", with(func(l *bucketring.Limit) { l.Per = bucketring.MaxPer }), ""},
+		{"longer window", with(func(l *bucketring.Limit) { l.Per = bucketring.MaxPer + time.Second }), "from 1s to 366d"},
+		{"burst below amount", with(func(l *bucketring.Limit) { l.Burst = 1 }), ""},
+		{"burst of a fixed window", with(func(l *bucketring.Limit) { l.Burst, l.Algorithm = 1, bucketring.FixedWindow }), "only a token bucket"},
+		{"burst of a sliding window", with(func(l *bucketring.Limit) { l.Burst, l.Algorithm = 1, bucketring.SlidingWindow }), "only a token bucket"},
+		{"burst without amount", with(func(l *bucketring.Limit) { l.Amount, l.Burst = 0, 1 }), "no amount to refill it"},
+		{"aligned fixed window", with(func(l *bucketring.Limit) {
+			l.Algorithm, l.Align = bucketring.FixedWindow, bucketring.AlignFirstRequest
+		}), ""},
+		{"aligned bucket", with(func(l *bucketring.Limit) { l.Align = bucketring.AlignFirstRequest }), "only a fixed window"},
+		{"refill of 4 years", with(func(l *bucketring.Limit) { l.Amount, l.Burst, l.Per = 1, 4*366, day }), ""},
+		{"refill of a day more", with(func(l *bucketring.Limit) { l.Amount, l.Burst, l.Per = 1, 4*366+1, day }),
+			"more than 4 years to refill a burst of 1465"},
+		{"refill beyond 64 bits", with(func(l *bucketring.Limit) { l.Amount, l.Burst, l.Per = 1, math.MaxInt64, bucketring.MaxPer }),
+			"more than 4 years"},
+		{"refill just beyond 64 bits", with(func(l *bucketring.Limit) { l.Amount, l.Burst, l.Per = 1, 213504, day }), "more than 4 years"},
+		{"large burst with large amount", with(func(l *bucketring.Limit) {
+			l.Amount, l.Burst, l.Per = math.MaxInt64/5, math.MaxInt64, bucketring.MaxPer
+		}), "more than 4 years"},
+		{"largest burst and amount", with(func(l *bucketring.Limit) { l.Amount, l.Burst = math.MaxInt64, math.MaxInt64 }), ""},
+		{"unknown algorithm", with(func(l *bucketring.Limit) { l.Algorithm = 3 }), "unknown algorithm, align, unavailable or accuracy"},
+		{"unknown align", with(func(l *bucketring.Limit) { l.Align = 2 }), "unknown algorithm"},
+		{"unknown unavailable", with(func(l *bucketring.Limit) { l.Unavailable = 3 }), "unknown algorithm"},
+		{"unknown accuracy", with(func(l *bucketring.Limit) { l.Accuracy = 3 }), "unknown algorithm"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { checkInvalid(t, tt.l.Validate(), tt.want) })
+	}
+}
+
+// checkInvalid expects no error for an empty want, else an ErrInvalid which
+// contains want.
+func checkInvalid(t *testing.T, err error, want string) {
+	t.Helper()
+	switch {
+	case want == "" && err != nil:
+		t.Errorf("Validate() = %v, want no error", err)
+	case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+		t.Errorf("Validate() = %v, want an error with %q", err, want)
+	case want != "" && !errors.Is(err, bucketring.ErrInvalid):
+		t.Errorf("errors.Is(%v, ErrInvalid) = false, want true", err)
+	}
+}
+
+func TestLimitCapacity(t *testing.T) {
+	tests := []struct {
+		l    bucketring.Limit
+		want int64
+	}{
+		{bucketring.Limit{Amount: 10}, 10},
+		{bucketring.Limit{Amount: 10, Burst: 3}, 3},
+		{bucketring.Limit{Amount: 10, Burst: 30}, 30},
+		{bucketring.Limit{Amount: 10, Algorithm: bucketring.FixedWindow}, 10},
+		{bucketring.Limit{Amount: 10, Burst: 30, Algorithm: bucketring.SlidingWindow}, 10},
+		{bucketring.Limit{}, 0},
+	}
+	for _, tt := range tests {
+		if got := tt.l.Capacity(); got != tt.want {
+			t.Errorf("Capacity(%+v) = %d, want %d", tt.l, got, tt.want)
+		}
+	}
+}
+
+func TestLimitSameCounter(t *testing.T) {
+	base := bucketring.Limit{Name: "a", Algorithm: bucketring.FixedWindow, Amount: 1, Per: time.Hour}
+	tests := []struct {
+		name   string
+		change func(*bucketring.Limit)
+		want   bool
+	}{
+		{"nothing", func(l *bucketring.Limit) {}, true},
+		{"name", func(l *bucketring.Limit) { l.Name = "b" }, true},
+		{"amount", func(l *bucketring.Limit) { l.Amount = 2 }, true},
+		{"burst", func(l *bucketring.Limit) { l.Burst = 2 }, true},
+		{"unavailable", func(l *bucketring.Limit) { l.Unavailable = bucketring.UnavailableDeny }, true},
+		{"accuracy", func(l *bucketring.Limit) { l.Accuracy = bucketring.Strict }, true},
+		{"window", func(l *bucketring.Limit) { l.Per = time.Minute }, false},
+		{"algorithm", func(l *bucketring.Limit) { l.Algorithm = bucketring.SlidingWindow }, false},
+		{"align", func(l *bucketring.Limit) { l.Align = bucketring.AlignFirstRequest }, false},
+	}
+	for _, tt := range tests {
+		other := base
+		tt.change(&other)
+		if got := base.SameCounter(&other); got != tt.want {
+			t.Errorf("SameCounter after a change of %s = %v, want %v", tt.name, got, tt.want)
+		}
+		if got := other.SameCounter(&base); got != tt.want {
+			t.Errorf("SameCounter after a change of %s, the other way = %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestLimitString(t *testing.T) {
+	tests := []struct {
+		l    bucketring.Limit
+		want string
+	}{
+		{bucketring.Limit{Amount: 5, Per: time.Second}, "5/s"},
+		{bucketring.Limit{Amount: 5, Per: 30 * time.Second}, "5/30s"},
+		{bucketring.Limit{Amount: 5, Per: 90 * time.Second}, "5/90s"},
+		{bucketring.Limit{Amount: 5, Per: 120 * time.Second}, "5/2m"},
+		{bucketring.Limit{Amount: 0, Per: time.Hour}, "0/h"},
+		{bucketring.Limit{Amount: 5, Per: 36 * time.Hour}, "5/36h"},
+		{bucketring.Limit{Amount: 5, Per: day}, "5/d"},
+		{bucketring.Limit{Amount: 5, Per: 7 * day}, "5/7d"},
+		{bucketring.Limit{Amount: math.MaxInt64, Per: bucketring.MaxPer}, "9223372036854775807/366d"},
+		{bucketring.Limit{Amount: 5, Per: time.Minute, Burst: 7, Accuracy: bucketring.Strict, Unavailable: bucketring.UnavailableDeny},
+			"5/m burst=7 accuracy=strict unavailable=deny"},
+		{bucketring.Limit{Amount: 5, Per: time.Minute, Algorithm: bucketring.FixedWindow, Align: bucketring.AlignFirstRequest},
+			"5/m algorithm=fixed_window align=first_request"},
+	}
+	for _, tt := range tests {
+		if got := tt.l.String(); got != tt.want {
+			t.Errorf("String() = %q, want %q", got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,346 @@
+// parse.go reads limits from text such as "100/s burst=20, 5000/h".
+
+package bucketring
+
+import (
+	"math"
+	"math/bits"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// maxLimitText bounds the text of all limits of a call, in bytes.
+const maxLimitText = 1024
+
+// Parse reads one to MaxLimits limits separated by commas:
+//
+//	limit  = amount "/" [count] unit { blank option }
+//	amount = digits [ "." digits ] [ size ]           "25", "1.5MB"
+//	unit   = s | m | h | d | w and their longer names
+//	option = burst=AMOUNT | algorithm=NAME
+//	       | accuracy=strict|leased|approx | unavailable=local|allow|deny
+//
+// A limit is a TokenBucket with a burst of its amount unless an option says
+// otherwise. The error is ErrInvalid and names the limit, the column and, for a
+// misspelt word, the nearest right one.
+func Parse(text string) ([]Limit, error) {
+	if len(text) > maxLimitText {
+		return nil, Invalidf("limit has %d bytes, at most %d are allowed", len(text), maxLimitText)
+	}
+	limits := make([]Limit, 0, min(1+strings.Count(text, ","), MaxLimits))
+	for part := range strings.SplitSeq(text, ",") {
+		if len(limits) == MaxLimits {
+			return nil, Invalidf("more than %d limits in one call", MaxLimits)
+		}
+		l := Limit{Name: inlineName(len(limits))}
+		p := parser{text: strings.Trim(part, " "), no: len(limits) + 1}
+		if err := p.limit(&l); err != nil {
+			return nil, err
+		}
+		limits = append(limits, l)
+	}
+	return limits, nil
+}
+
+// MustParse is Parse for limits that are known at compile time; it panics on
+// an error.
+func MustParse(text string) []Limit {
+	limits, err := Parse(text)
+	if err != nil {
+		panic("bucketring: MustParse(" + strconv.Quote(text) + "): " + err.Error())
+	}
+	return limits
+}
+
+// inlineName names the i-th limit of a call; the first needs no number.
+func inlineName(i int) string {
+	if i == 0 {
+		return "inline"
+	}
+	return "inline-" + strconv.Itoa(i+1)
+}
+
+// A parser walks the text of one limit. Columns count from 1 within it.
+type parser struct {
+	text string
+	pos  int
+	no   int
+}
+
+func (p *parser) errorf(col int, format string, args ...any) error {
+	return Invalidf("limit %d, column %d: "+format, append([]any{p.no, col + 1}, args...)...)
+}
+
+func (p *parser) limit(l *Limit) error {
+	if p.text == "" {
+		return p.errorf(0, "a limit is missing: write one such as 100/m")
+	}
+	amount, err := p.amount()
+	if err != nil {
+		return err
+	}
+	l.Amount = amount
+	if err := p.window(l); err != nil {
+		return err
+	}
+	if err := p.options(l); err != nil {
+		return err
+	}
+	if err := l.Validate(); err != nil {
+		return p.errorf(0, "%s", err)
+	}
+	return nil
+}
+
+// take returns the longest run of bytes that ok accepts, and moves behind it.
+func (p *parser) take(ok func(byte) bool) string {
+	start := p.pos
+	for p.pos < len(p.text) && ok(p.text[p.pos]) {
+		p.pos++
+	}
+	return p.text[start:p.pos]
+}
+
+func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
+func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+func isWord(c byte) bool   { return c != ' ' && c != '=' }
+
+// rest shows where an error is: the next word, or that the text ended.
+func (p *parser) rest() string {
+	if p.pos == len(p.text) {
+		return "the end"
+	}
+	word, _, _ := strings.Cut(p.text[p.pos:], " ")
+	if word == "" {
+		return "a blank"
+	}
+	if len(word) > 20 {
+		word = strings.ToValidUTF8(word[:20], "") + "..."
+	}
+	return strconv.Quote(word)
+}
+
+var sizes = map[string]int64{
+	"": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "PB": 1e15,
+	"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "PiB": 1 << 50,
+}
+
+// amount reads a number that comes out whole after its size suffix.
+func (p *parser) amount() (int64, error) {
+	start := p.pos
+	whole := p.take(isDigit)
+	if whole == "" {
+		return 0, p.errorf(start, "expected a number, found %s", p.rest())
+	}
+	fraction := ""
+	if p.pos < len(p.text) && p.text[p.pos] == '.' {
+		p.pos++
+		if fraction = p.take(isDigit); fraction == "" {
+			return 0, p.errorf(p.pos, "expected digits after the point, found %s", p.rest())
+		}
+	}
+	suffixAt := p.pos
+	suffix := p.take(isLetter)
+	size, ok := sizes[suffix]
+	if !ok {
+		return 0, p.errorf(suffixAt, "unknown size %q%s", suffix, suggest(suffix, keys(sizes)))
+	}
+	// 123.45 with size s is 12345*s / 10^2.
+	digits := strings.TrimLeft(whole+strings.TrimRight(fraction, "0"), "0")
+	if digits == "" {
+		return 0, nil
+	}
+	scale := len(strings.TrimRight(fraction, "0"))
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || scale > 18 {
+		return 0, p.errorf(start, "number is too large or has too many digits")
+	}
+	hi, lo := bits.Mul64(n, uint64(size))
+	den := uint64(math.Pow10(scale))
+	if hi >= den {
+		return 0, p.errorf(start, "number is too large: at most %d", int64(math.MaxInt64))
+	}
+	quo, rem := bits.Div64(hi, lo, den)
+	if rem != 0 {
+		return 0, p.errorf(start, "%s is not a whole number", p.text[start:p.pos])
+	}
+	if quo > math.MaxInt64 {
+		return 0, p.errorf(start, "number is too large: at most %d", int64(math.MaxInt64))
+	}
+	return int64(quo), nil
+}
+
+var units = map[string]time.Duration{
+	"s": time.Second, "sec": time.Second, "second": time.Second,
+	"m": time.Minute, "min": time.Minute, "minute": time.Minute,
+	"h": time.Hour, "hour": time.Hour,
+	"d": 24 * time.Hour, "day": 24 * time.Hour,
+	"w": 7 * 24 * time.Hour, "week": 7 * 24 * time.Hour,
+	"month": 0, "y": 0, "year": 0,
+}
+
+// window reads "/30s" and refuses by name what only policies will offer.
+func (p *parser) window(l *Limit) error {
+	if word := strings.TrimLeft(p.text[p.pos:], " "); strings.HasPrefix(word, "concurrent") {
+		return p.errorf(len(p.text)-len(word), "concurrency limits are not supported yet")
+	}
+	if p.pos == len(p.text) || p.text[p.pos] != '/' {
+		return p.errorf(p.pos, "expected \"/\" and a window such as /m or /30s, found %s", p.rest())
+	}
+	p.pos++
+	countAt, count := p.pos, int64(1)
+	if digits := p.take(isDigit); digits != "" {
+		var err error
+		if count, err = strconv.ParseInt(digits, 10, 64); err != nil || digits[0] == '0' {
+			return p.errorf(countAt, "%q is not a count of 1 or more without leading zeros", digits)
+		}
+	}
+	unitAt := p.pos
+	word := p.take(isLetter)
+	unit, ok := units[word]
+	switch {
+	case word == "":
+		return p.errorf(unitAt, "expected a unit such as s, m, h or d, found %s", p.rest())
+	case !ok:
+		return p.errorf(unitAt, "unknown unit %q%s", word, suggest(word, keys(units)))
+	case unit == 0:
+		return p.errorf(unitAt, "months and years need a time zone, and calendar windows are not supported yet")
+	case p.pos < len(p.text) && p.text[p.pos] == '@':
+		return p.errorf(p.pos, "calendar windows in a time zone are not supported yet: algorithm=fixed_window counts from the epoch in UTC")
+	case count > int64(MaxPer/unit):
+		return p.errorf(countAt, "window is too long: at most 366d")
+	}
+	l.Per = time.Duration(count) * unit
+	return nil
+}
+
+var optionNames = []string{"burst", "algorithm", "accuracy", "unavailable", "ttl"}
+
+func (p *parser) options(l *Limit) error {
+	seen := map[string]bool{}
+	for p.pos < len(p.text) {
+		if p.take(func(c byte) bool { return c == ' ' }) == "" {
+			return p.errorf(p.pos, "expected a blank before %s", p.rest())
+		}
+		at := p.pos
+		name := p.take(isWord)
+		if p.pos == len(p.text) || p.text[p.pos] != '=' {
+			return p.errorf(at, "expected an option such as burst=20, found %s", strconv.Quote(name))
+		}
+		p.pos++
+		if seen[name] {
+			return p.errorf(at, "option %q is given twice", name)
+		}
+		seen[name] = true
+		if err := p.option(l, name, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *parser) option(l *Limit, name string, at int) error {
+	valueAt := p.pos
+	switch name {
+	case "burst":
+		burst, err := p.amount()
+		if err != nil {
+			return err
+		}
+		if burst == 0 {
+			return p.errorf(valueAt, "burst must be at least 1")
+		}
+		l.Burst = burst
+	case "algorithm":
+		i, err := p.choice("algorithm", algorithmNames[:])
+		l.Algorithm = Algorithm(i)
+		return err
+	case "accuracy":
+		i, err := p.choice("accuracy", accuracyNames[:])
+		l.Accuracy = Accuracy(i)
+		return err
+	case "unavailable":
+		i, err := p.choice("unavailable mode", unavailableNames[:])
+		l.Unavailable = Unavailable(i)
+		return err
+	case "ttl":
+		return p.errorf(at, "ttl is for concurrency limits, which are not supported yet")
+	default:
+		return p.errorf(at, "unknown option %q%s", name, suggest(name, optionNames))
+	}
+	return nil
+}
+
+// choice reads one of names and returns its index.
+func (p *parser) choice(what string, names []string) (int, error) {
+	at := p.pos
+	word := p.take(isWord)
+	for i, name := range names {
+		if name == word {
+			return i, nil
+		}
+	}
+	return 0, p.errorf(at, "unknown %s %q%s", what, word, suggest(word, names))
+}
+
+func keys[V any](m map[string]V) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	return names
+}
+
+// suggest names the word of known that is nearest to word, as a half sentence,
+// or nothing if none is near. Another case of the same word is nearest.
+func suggest(word string, known []string) string {
+	best, bestDist := "", 3
+	for _, k := range known {
+		d := distance(word, k)
+		if strings.EqualFold(word, k) {
+			d -= len(word)
+		}
+		if k == "" || d >= max(len(word), len(k)) {
+			continue // nothing in common
+		}
+		if d < bestDist || d == bestDist && best != "" && longerOrEarlier(k, best) {
+			best, bestDist = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return ": did you mean " + strconv.Quote(best) + "?"
+}
+
+// longerOrEarlier orders equally near words: a forgotten letter is likelier than
+// one too many.
+func longerOrEarlier(a, b string) bool {
+	return len(a) > len(b) || len(a) == len(b) && a < b
+}
+
+// distance is the Levenshtein distance of a and b, at least 9 for long words.
+func distance(a, b string) int {
+	if len(a) > 20 || !utf8.ValidString(a) {
+		return 9
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

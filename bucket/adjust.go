@@ -1,0 +1,130 @@
+// adjust.go carries a counter's state over to another amount of its limit.
+// A token bucket keeps its tokens, with fraction, up to the new capacity; a
+// full one stays full. Windows keep what was used, also above a lower limit.
+
+package bucket
+
+import (
+	"math/big"
+	"slices"
+
+	"github.com/bucketring/bucketring"
+)
+
+// adjusted returns a bucket under the rule r, which is another amount of the
+// same limit, with the state of b as it is now. If the new bucket is to replace
+// b, the caller seals b first.
+func (b *bucket) adjusted(r *rule, now Now) *bucket {
+	to := newBucket(r, b.hash, b.key, now, 0)
+	switch {
+	case r.limit.Algorithm == bucketring.TokenBucket:
+		if left, at := b.tokens(now); left != nil {
+			to.putTokens(left, at)
+		}
+	case r.limit.Align == bucketring.AlignFirstRequest:
+		to.putStarted(b.started())
+	default:
+		to.putSlots(b.slots())
+	}
+	return to
+}
+
+// tokens returns what is left in a token bucket, nil if it is full, and when:
+// at now, or later if the bucket has seen that now is a reading from the past.
+func (b *bucket) tokens(now Now) (left *big.Rat, at Now) {
+	r := b.rule
+	if b.wide == nil {
+		tat := int64(b.word.Load() &^ sealed)
+		empty := ceilDiv(max(tat-r.full, 0), r.unit) * tick // at least that late it is
+		at.Mono = max(r.mono(now), empty)
+		lacks := tat - r.clock(at)
+		if lacks <= 0 {
+			return nil, at
+		}
+		return big.NewRat(r.full-lacks, r.token), at
+	}
+	b.wide.mu.Lock()
+	defer b.wide.mu.Unlock()
+	m := &b.wide.bucket
+	m.advance(r, now)
+	at.Mono = m.at * tick
+	if m.whole == 0 && m.frac == 0 {
+		return nil, at
+	}
+	left = new(big.Rat).SetInt64(r.capacity - m.whole)
+	return left.Sub(left, big.NewRat(m.frac, r.token)), at
+}
+
+// putTokens makes a new token bucket hold left at a time, rounded down to its
+// units.
+func (b *bucket) putTokens(left *big.Rat, at Now) {
+	r := b.rule
+	lacks := new(big.Rat).SetInt64(r.capacity)
+	if lacks.Sub(lacks, left).Sign() <= 0 {
+		return
+	}
+	units := new(big.Int).Mul(lacks.Num(), big.NewInt(r.token))
+	whole, rest := units.QuoRem(units, lacks.Denom(), new(big.Int))
+	if rest.Sign() > 0 {
+		whole.Add(whole, big.NewInt(1))
+	}
+	if b.wide == nil {
+		b.word.Store(uint64(r.clock(at) + whole.Int64()))
+		return
+	}
+	tokens, frac := whole.QuoRem(whole, big.NewInt(r.token), new(big.Int))
+	b.wide.bucket = missing{tokens.Int64(), frac.Int64(), r.mono(at) / tick}
+}
+
+func (b *bucket) started() started {
+	if b.wide == nil {
+		start, count := b.rule.unpack(b.word.Load() &^ sealed)
+		return started{start, count}
+	}
+	b.wide.mu.Lock()
+	defer b.wide.mu.Unlock()
+	return b.wide.first
+}
+
+func (b *bucket) putStarted(s started) {
+	if b.wide == nil && s.count>>firstBits == 0 && s.start>>(63-firstBits) == 0 {
+		b.word.Store(b.rule.pack(s.start, s.count))
+		return
+	}
+	b.widen().first = s
+}
+
+func (b *bucket) slots() slots {
+	if b.wide == nil {
+		window, count := b.rule.unpack(b.word.Load() &^ sealed)
+		return slots{window, []int64{count}}
+	}
+	b.wide.mu.Lock()
+	defer b.wide.mu.Unlock()
+	return slots{b.wide.slots.newest, slices.Clone(b.wide.slots.counts)}
+}
+
+func (b *bucket) putSlots(s slots) {
+	if b.wide == nil && s.counts[0]>>b.rule.countBits == 0 {
+		b.word.Store(b.rule.pack(s.newest, s.counts[0]))
+		return
+	}
+	b.widen().slots = s
+}
+
+// widen makes the state of a new bucket wide, for a count that was legal under
+// the old amount and is too large for the new one's word.
+func (b *bucket) widen() *wide {
+	if b.wide == nil {
+		b.rule = b.rule.widened()
+		b.wide = newWide(b.rule)
+	}
+	return b.wide
+}
+
+// widened returns the same rule with the wide form.
+func (r *rule) widened() *rule {
+	w := *r
+	w.form, w.lastMono = formWide, lastTime
+	return &w
+}

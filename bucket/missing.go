@@ -1,0 +1,98 @@
+// missing.go is the token bucket for amounts whose units do not fit gcra.go's
+// word: the missing tokens as a whole number and an exact fraction.
+
+package bucket
+
+import (
+	"math/bits"
+	"time"
+
+	"github.com/bucketring/bucketring"
+)
+
+// A missing says how far a bucket is from full at a tick of the clock:
+// whole + frac/rule.token tokens, with frac below token. The zero value is full.
+type missing struct{ whole, frac, at int64 }
+
+// advance refills up to now. A reading from the past changes nothing.
+func (m *missing) advance(r *rule, now Now) {
+	clock := r.mono(now) / tick
+	if clock <= m.at {
+		return
+	}
+	hi, lo := bits.Mul64(uint64(clock-m.at), uint64(r.unit))
+	m.at = clock
+	if hi >= uint64(r.token) {
+		m.whole, m.frac = 0, 0
+		return
+	}
+	whole, frac := bits.Div64(hi, lo, uint64(r.token))
+	if whole > uint64(m.whole) {
+		m.whole, m.frac = 0, 0
+		return
+	}
+	m.whole, m.frac = m.whole-int64(whole), m.frac-int64(frac)
+	if m.frac < 0 {
+		m.whole, m.frac = m.whole-1, m.frac+r.token
+	}
+	if m.whole < 0 {
+		m.whole, m.frac = 0, 0
+	}
+}
+
+// step is stepGCRA for this state.
+func (m *missing) step(r *rule, verb bucketring.Verb, now Now, n int64) Result {
+	m.advance(r, now)
+	res := Result{Allowed: true}
+	after := *m
+	switch verb {
+	case bucketring.VerbTake, bucketring.VerbPeek:
+		switch over := m.over(r, n); {
+		case n > r.capacity:
+			res.Allowed, res.Retry = false, bucketring.Never
+		case over != missing{at: m.at}:
+			res.Allowed, res.Retry = false, over.wait(r, now)
+		default:
+			after.whole += n
+		}
+	case bucketring.VerbRefund:
+		if after.whole -= n; after.whole < 0 {
+			after.whole, after.frac = 0, 0
+		}
+	case bucketring.VerbReset:
+		after.whole, after.frac = 0, 0
+	}
+	res.Remaining = r.capacity - after.whole
+	if after.frac > 0 {
+		res.Remaining--
+	}
+	res.Reset = after.wait(r, now)
+	if verb != bucketring.VerbPeek {
+		*m = after
+	}
+	return res
+}
+
+// over returns how far n tokens are beyond what is there; zero if they fit.
+func (m *missing) over(r *rule, n int64) missing {
+	short := missing{at: m.at}
+	room := r.capacity - m.whole // at least 0
+	if n > room || n == room && m.frac > 0 {
+		short.whole, short.frac = n-room, m.frac
+	}
+	return short
+}
+
+// wait returns the time until the bucket is full.
+func (m *missing) wait(r *rule, now Now) time.Duration {
+	if m.whole == 0 && m.frac == 0 {
+		return 0
+	}
+	hi, lo := bits.Mul64(uint64(m.whole), uint64(r.token))
+	lo, carry := bits.Add64(lo, uint64(m.frac), 0)
+	lo, carry2 := bits.Add64(lo, uint64(r.unit-1), 0) // rounds up
+	hi += carry + carry2
+	ticks, _ := bits.Div64(hi, lo, uint64(r.unit)) // at most MaxRefill in ticks
+	behind := m.at - r.mono(now)/tick              // a reading from the past waits longer
+	return time.Duration((int64(ticks)+behind)*tick - r.mono(now)%tick)
+}

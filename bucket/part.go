@@ -1,0 +1,95 @@
+// part.go is one partition of the table: open addressing over pointers, read
+// without a lock, written under one.
+
+package bucket
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// A part holds the buckets of one partition. The zero part is empty.
+type part struct {
+	// slots is replaced as a whole when buckets are dropped or it grows; a new
+	// bucket is stored into a free slot. Readers see each bucket complete.
+	slots atomic.Pointer[[]atomic.Pointer[bucket]]
+	mu    sync.Mutex // guards all writes: slots, its elements, used, seals
+	used  int        // slots taken, at most three quarters
+	swept int64      // when sweepFullLocked last looked, monotonic ns; 0 is never
+}
+
+// find returns the bucket of a counter, under whatever amount, or nil.
+func (p *part) find(hash uint64, c Counter) *bucket {
+	slots := p.slots.Load()
+	if slots == nil {
+		return nil
+	}
+	mask := uint64(len(*slots) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		b := (*slots)[i].Load()
+		if b == nil {
+			return nil // a quarter of the slots is free, so this is reached
+		}
+		if b.hash == hash && b.key == c.Key && b.rule.limit.SameCounter(c.Limit) {
+			return b
+		}
+	}
+}
+
+// insertLocked adds a bucket whose counter is not there yet.
+func (p *part) insertLocked(b *bucket) {
+	slots := p.slots.Load()
+	if slots == nil || p.used >= len(*slots)/4*3 {
+		slots = p.rebuiltLocked(p.used+1, nil)
+		p.slots.Store(slots)
+	}
+	put(*slots, b)
+	p.used++
+}
+
+// replaceLocked puts a bucket of the same counter in the place of old.
+func (p *part) replaceLocked(old, b *bucket) {
+	slots := *p.slots.Load()
+	mask := uint64(len(slots) - 1)
+	i := old.hash & mask
+	for slots[i].Load() != old {
+		i = (i + 1) & mask
+	}
+	slots[i].Store(b)
+}
+
+// removeLocked drops the buckets in gone.
+func (p *part) removeLocked(gone map[*bucket]bool) {
+	p.used -= len(gone)
+	p.slots.Store(p.rebuiltLocked(p.used, gone))
+}
+
+// rebuiltLocked copies the slots but for those in gone, with room for want.
+func (p *part) rebuiltLocked(want int, gone map[*bucket]bool) *[]atomic.Pointer[bucket] {
+	if want == 0 {
+		return nil
+	}
+	size := 4
+	for size/4*3 < want {
+		size *= 2
+	}
+	fresh := make([]atomic.Pointer[bucket], size)
+	if old := p.slots.Load(); old != nil {
+		for i := range *old {
+			if b := (*old)[i].Load(); b != nil && !gone[b] {
+				put(fresh, b)
+			}
+		}
+	}
+	return &fresh
+}
+
+// put stores b in the first free slot behind its hash.
+func put(slots []atomic.Pointer[bucket], b *bucket) {
+	mask := uint64(len(slots) - 1)
+	i := b.hash & mask
+	for slots[i].Load() != nil {
+		i = (i + 1) & mask
+	}
+	slots[i].Store(b)
+}

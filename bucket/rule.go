@@ -1,0 +1,156 @@
+// rule.go prepares a limit for counting: which form its state has, and the
+// integers that the steps use.
+
+package bucket
+
+import (
+	"math"
+	"math/bits"
+	"time"
+
+	"github.com/bucketring/bucketring"
+)
+
+// A form says how a counter's state is laid out.
+type form uint8
+
+const (
+	formGCRA  form = iota // word: theoretical arrival time in units
+	formEpoch             // word: number of the window, count
+	formFirst             // word: start of the window in milliseconds plus 1, count
+	formWide              // several words under a lock
+)
+
+const (
+	// maxUnit bounds the units of a microsecond, so that a word lasts 13 years
+	// of uptime beside a bucket that takes MaxRefill to fill.
+	maxUnit = 1 << 14
+	// firstBits are the bits of the count in formFirst; the others hold 8 years
+	// of milliseconds.
+	firstBits = 25
+
+	tick = int64(time.Microsecond)
+	inMs = int64(time.Millisecond)
+
+	// lastTime leaves room above any reading for the end of a window and for the
+	// refill of a bucket.
+	lastTime = math.MaxInt64 - 2*int64(bucketring.MaxRefill)
+)
+
+// A rule is a limit ready for counting. It is immutable and shared.
+type rule struct {
+	limit    bucketring.Limit
+	form     form
+	capacity int64 // tokens
+
+	// Token bucket: unit/token is the rate in tokens per microsecond, in lowest
+	// terms. A microsecond is worth unit units and a token costs token of them.
+	unit, token int64
+	full        int64 // capacity in units; formGCRA only
+
+	// Windows: bits of the count in the word, and the slots of a wide one.
+	countBits uint
+	slots     int64
+	perSlots  int64 // that many slots make one Per
+
+	// lastMono is the reading at which the monotonic clock stands still for this
+	// limit, so that no sum can wrap: 8 years for a word, longer for wide states.
+	lastMono int64
+}
+
+// newRule compiles a valid limit.
+func newRule(l bucketring.Limit) *rule {
+	r := &rule{limit: l, capacity: l.Capacity(), lastMono: lastTime}
+	switch l.Algorithm {
+	case bucketring.TokenBucket:
+		r.compileBucket()
+	case bucketring.FixedWindow:
+		r.compileWindow()
+	case bucketring.SlidingWindow:
+		r.form, r.slots, r.perSlots = formWide, 61, 60
+	}
+	return r
+}
+
+func (r *rule) compileBucket() {
+	r.unit, r.token = 1, 1 // an amount of 0: capacity 0, nothing ever fits
+	if amount := r.limit.Amount; amount > 0 {
+		per := int64(r.limit.Per) / tick
+		g := gcd(amount, per)
+		r.unit, r.token = amount/g, per/g
+	}
+	if r.unit > maxUnit {
+		r.form = formWide
+		return
+	}
+	r.full = r.capacity * r.token // at most MaxRefill·maxUnit, below 2^61
+	if last := (math.MaxInt64 - r.full) / r.unit; last < lastTime/tick {
+		r.lastMono = last * tick
+	}
+}
+
+func (r *rule) compileWindow() {
+	r.slots, r.perSlots = 1, 1
+	if r.limit.Align == bucketring.AlignFirstRequest {
+		r.form, r.countBits = formFirst, firstBits
+		r.lastMono = (1<<(63-firstBits) - 2) * inMs
+	} else {
+		windows := uint64(math.MaxInt64 / int64(r.limit.Per)) // that a wall clock can show
+		r.form, r.countBits = formEpoch, 63-uint(bits.Len64(windows))
+	}
+	if r.capacity>>r.countBits != 0 {
+		r.form, r.lastMono = formWide, lastTime
+	}
+}
+
+// mono and wall are the clocks within the range that the sums can bear.
+func (r *rule) mono(now Now) int64 { return min(max(now.Mono, 0), r.lastMono) }
+func (r *rule) wall(now Now) int64 { return min(max(now.Wall, 0), lastTime) }
+
+// is reports whether a limit of the same counter has the same amounts.
+func (r *rule) is(l *bucketring.Limit) bool {
+	return r.limit.Amount == l.Amount && r.limit.Burst == l.Burst
+}
+
+// step is the one table of the algorithms whose state is a word.
+func (r *rule) step(verb bucketring.Verb, word uint64, now Now, n int64) (uint64, Result) {
+	switch r.form {
+	case formGCRA:
+		return r.stepGCRA(verb, word, now, n)
+	case formEpoch:
+		return r.stepEpoch(verb, word, now, n)
+	default:
+		return r.stepFirst(verb, word, now, n)
+	}
+}
+
+// unused reports whether the word says no more than an absent counter would.
+func (r *rule) unused(word uint64, now Now) bool {
+	switch r.form {
+	case formGCRA:
+		return int64(word) <= r.clock(now)
+	case formEpoch:
+		window, count := r.unpack(word)
+		return count == 0 || window < r.window(now)
+	default:
+		start, count := r.unpack(word)
+		return !started{start, count}.open(r, now)
+	}
+}
+
+// gcd is Euclid's greatest common divisor of two positive numbers.
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// ceilDiv divides a ≥ 0 by b > 0 and rounds up.
+func ceilDiv(a, b int64) int64 {
+	q := a / b
+	if q*b < a {
+		q++
+	}
+	return q
+}

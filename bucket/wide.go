@@ -1,0 +1,77 @@
+// wide.go holds the states that do not fit one word, under a lock each.
+
+package bucket
+
+import (
+	"sync"
+
+	"github.com/bucketring/bucketring"
+)
+
+// A wide is the state of a counter whose rule has formWide. Which of the parts
+// it uses depends on the algorithm.
+type wide struct {
+	mu     sync.Mutex // guards all below
+	sealed bool
+	bucket missing // token bucket
+	slots  slots   // sliding and epoch windows
+	first  started // first-request window
+}
+
+func newWide(r *rule) *wide {
+	w := &wide{}
+	if r.slots > 0 {
+		w.slots.counts = make([]int64, r.slots)
+	}
+	return w
+}
+
+// do is bucket.do for wide states.
+func (w *wide) do(r *rule, verb bucketring.Verb, now Now, n int64) (Result, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sealed {
+		return Result{}, false
+	}
+	return w.stepLocked(r, verb, now, n), true
+}
+
+// stepLocked is the one table of the algorithms whose state is wide.
+func (w *wide) stepLocked(r *rule, verb bucketring.Verb, now Now, n int64) Result {
+	switch {
+	case r.limit.Algorithm == bucketring.TokenBucket:
+		return w.bucket.step(r, verb, now, n)
+	case r.limit.Align == bucketring.AlignFirstRequest:
+		next, res := r.stepStarted(verb, w.first, now, n)
+		w.first = next
+		return res
+	default:
+		return w.slots.step(r, verb, now, n)
+	}
+}
+
+func (w *wide) seal() {
+	w.mu.Lock()
+	w.sealed = true
+	w.mu.Unlock()
+}
+
+func (w *wide) sealUnused(r *rule, now Now) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sealed = w.unusedLocked(r, now)
+	return w.sealed
+}
+
+func (w *wide) unusedLocked(r *rule, now Now) bool {
+	switch {
+	case r.limit.Algorithm == bucketring.TokenBucket:
+		w.bucket.advance(r, now)
+		return w.bucket.whole == 0 && w.bucket.frac == 0
+	case r.limit.Align == bucketring.AlignFirstRequest:
+		return !w.first.open(r, now)
+	default:
+		w.slots.advance(r, now)
+		return w.slots.sum() == 0
+	}
+}

@@ -1,0 +1,269 @@
+// peer.go is the asking side of a link: a peer as a Limiter.
+
+package transport
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/transport/peerpb"
+)
+
+const (
+	maxQueued = 65536    // calls that wait to be sent
+	maxBytes  = 8 << 20  // bytes of their keys
+	maxItem   = 16 << 10 // bytes of a call on the wire
+	maxName   = 255      // bytes of the name of a limit or node
+	maxDetail = 200      // bytes of an error's text; a full frame of them stays below maxFrame
+	// silence is how long a link may say nothing before calls to it fail at
+	// once. Frames come every 50 ms, so several were lost.
+	silence = 300 * time.Millisecond
+)
+
+// A linkState says what a new call can expect.
+type linkState int32
+
+const (
+	linking linkState = iota // being made, or made again: calls wait for it
+	linked
+	refused // the last attempt failed: calls fail at once
+	closed
+)
+
+// A peer is one other node. Its link is kept by run, in link.go.
+type peer struct {
+	cfg    PeerConfig
+	target Target
+	base   time.Time // of the monotonic readings
+	cancel context.CancelFunc
+	done   chan struct{} // closed when run has ended
+	wake   chan struct{} // one slot: the queue has calls
+
+	state atomic.Int32
+	heard atomic.Int64 // monotonic reading at the last frame received
+
+	mu      sync.Mutex
+	queue   []*outgoing          // not sent yet, in the order of ids; guarded by mu
+	queued  int                  // bytes of their keys; guarded by mu
+	pending map[uint64]*outgoing // unanswered, sent or not; guarded by mu
+	lastID  uint64               // guarded by mu
+
+	answered, failed, frames, items, reconnects atomic.Int64
+}
+
+var _ bucketring.Limiter = (*peer)(nil)
+
+// An outgoing is a call on its way.
+type outgoing struct {
+	id       uint64
+	req      *bucketring.Request
+	deadline time.Time
+	answer   chan answer // one slot: whoever answers never waits
+}
+
+type answer struct {
+	decision bucketring.Decision
+	err      error
+}
+
+// newPeer starts a link whose calls have ids above lastID.
+func newPeer(cfg PeerConfig, target Target, lastID uint64) *peer {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &peer{
+		cfg: cfg, target: target, base: time.Now(), cancel: cancel,
+		done: make(chan struct{}), wake: make(chan struct{}, 1), pending: map[uint64]*outgoing{}, lastID: lastID,
+	}
+	go p.run(ctx)
+	return p
+}
+
+// close ends the link and waits until it has ended.
+func (p *peer) close() {
+	p.cancel()
+	<-p.done
+}
+
+// Take asks the peer to decide req, whose limits are named. It waits until ctx
+// is done at most, and not at all for a peer that is known to be away.
+func (p *peer) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+	d, err := p.take(ctx, &req)
+	if err != nil {
+		p.failed.Add(1)
+		return d, fmt.Errorf("transport: take from %s: %w", p.target.Name, err)
+	}
+	p.answered.Add(1)
+	return d, nil
+}
+
+func (p *peer) take(ctx context.Context, req *bucketring.Request) (bucketring.Decision, error) {
+	if err := p.away(); err != nil {
+		return bucketring.Decision{}, err
+	}
+	if err := fits(req); err != nil {
+		return bucketring.Decision{}, err
+	}
+	o := &outgoing{req: req, answer: make(chan answer, 1)}
+	o.deadline, _ = ctx.Deadline()
+	if err := p.enqueue(o); err != nil {
+		return bucketring.Decision{}, err
+	}
+	select {
+	case a := <-o.answer:
+		return a.decision, a.err
+	case <-ctx.Done():
+		p.forget(o)
+		return bucketring.Decision{}, fmt.Errorf("%w: no answer: %w", bucketring.ErrUnavailable, ctx.Err())
+	}
+}
+
+// fits refuses, alone, a call that would break the link for its neighbours.
+func fits(req *bucketring.Request) error {
+	for i := range req.Limits {
+		if name := req.Limits[i].Name; len(name) > maxName || !utf8.ValidString(name) {
+			return bucketring.Invalidf("the name of limit %d is not text of at most %d bytes", i+1, maxName)
+		}
+	}
+	if size := wireSize(req); size > maxItem {
+		return bucketring.Invalidf("call has about %d bytes, at most %d are allowed: send a hash of its key", size, maxItem)
+	}
+	return nil
+}
+
+// wireSize is about what a call and the definitions of its limits need in a
+// frame, never less.
+func wireSize(req *bucketring.Request) int {
+	size := itemBytes
+	for i := range req.Limits {
+		size += len(req.Key) + len(req.Limits[i].Name) + chargeBytes
+	}
+	return size
+}
+
+// away returns an error if the peer is known not to answer.
+func (p *peer) away() error {
+	switch linkState(p.state.Load()) {
+	case refused:
+		return fmt.Errorf("%w: connection refused or broken", bucketring.ErrUnavailable)
+	case closed:
+		return fmt.Errorf("%w: link closed", bucketring.ErrUnavailable)
+	case linked:
+		if time.Since(p.base)-time.Duration(p.heard.Load()) > silence {
+			return fmt.Errorf("%w: link is silent", bucketring.ErrUnavailable)
+		}
+	}
+	return nil
+}
+
+// enqueue gives the call its id and hands it to the writer.
+func (p *peer) enqueue(o *outgoing) error {
+	p.mu.Lock()
+	// The state again, under the lock: whoever ends all calls sets it first.
+	if len(p.queue) >= maxQueued || p.queued >= maxBytes || linkState(p.state.Load()) >= refused {
+		p.mu.Unlock()
+		return fmt.Errorf("%w: queue is full or link is gone", bucketring.ErrUnavailable)
+	}
+	p.lastID++
+	o.id = p.lastID
+	p.queue = append(p.queue, o)
+	p.queued += len(o.req.Key)
+	p.pending[o.id] = o
+	p.mu.Unlock()
+	p.notify()
+	return nil
+}
+
+// forget gives up a call whose caller no longer waits.
+func (p *peer) forget(o *outgoing) {
+	p.mu.Lock()
+	delete(p.pending, o.id)
+	p.mu.Unlock()
+}
+
+// dequeue returns the next calls to send, at most frameItems of about
+// frameBytes, leaving out those whose callers are gone.
+func (p *peer) dequeue() (calls []*outgoing, more bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	size, taken := 0, 0
+	for _, o := range p.queue {
+		if len(calls) == frameItems || size >= frameBytes {
+			break
+		}
+		taken++
+		p.queued -= len(o.req.Key)
+		if p.pending[o.id] == nil {
+			continue
+		}
+		calls = append(calls, o)
+		size += wireSize(o.req)
+	}
+	p.queue = p.queue[taken:]
+	if len(p.queue) == 0 {
+		p.queue = nil // lets go of the array
+	}
+	return calls, len(p.queue) > 0
+}
+
+// requeue puts all unanswered calls first again, for a new link. Their ids stay,
+// so that one which was decided already is answered and not decided again.
+func (p *peer) requeue() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue, p.queued = p.queue[:0], 0
+	for _, o := range p.pending {
+		p.queue = append(p.queue, o)
+		p.queued += len(o.req.Key)
+	}
+	slices.SortFunc(p.queue, func(a, b *outgoing) int { return int(int64(a.id) - int64(b.id)) })
+}
+
+// failAll ends every call under way.
+func (p *peer) failAll(err error) {
+	p.mu.Lock()
+	pending := p.pending
+	p.pending, p.queue, p.queued = map[uint64]*outgoing{}, nil, 0
+	p.mu.Unlock()
+	for _, o := range pending {
+		o.answer <- answer{err: err}
+	}
+}
+
+// settle hands a verdict to its caller, if that one still waits.
+func (p *peer) settle(v *peerpb.Verdict) {
+	p.mu.Lock()
+	o := p.pending[v.GetId()]
+	delete(p.pending, v.GetId())
+	p.mu.Unlock()
+	if o == nil {
+		return
+	}
+	var a answer
+	switch v.GetCode() {
+	case peerpb.Verdict_ALLOW, peerpb.Verdict_DENY:
+		var ok bool
+		if a.decision, ok = fromVerdict(v, o.req); !ok {
+			a.err = fmt.Errorf("%w: verdict does not fit the call", bucketring.ErrUnavailable)
+		}
+	case peerpb.Verdict_NOT_HOLDER:
+		a.err = &bucketring.NotOwner{Hint: v.GetHint().GetNode()}
+	case peerpb.Verdict_INVALID:
+		a.err = bucketring.Invalidf("%s", v.GetDetail())
+	default:
+		a.err = fmt.Errorf("%w: peer could not decide", bucketring.ErrUnavailable)
+	}
+	o.answer <- a
+}
+
+func (p *peer) stats() PeerStats {
+	up := linkState(p.state.Load()) == linked && p.away() == nil
+	return PeerStats{
+		Peer: p.target.Name, Up: up, Answered: p.answered.Load(), Failed: p.failed.Load(),
+		Frames: p.frames.Load(), Items: p.items.Load(), Reconnects: p.reconnects.Load(),
+	}
+}

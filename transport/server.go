@@ -1,0 +1,199 @@
+// server.go is the public API over gRPC.
+
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/transport/limitpb"
+)
+
+const (
+	maxMessage  = 256 << 10 // bytes of a public message
+	maxBatch    = 1000      // requests of a batch
+	maxInFlight = 1024      // requests of a stream that are being decided
+)
+
+// A Server serves the public API bucketring.v1.
+type Server struct {
+	limitpb.UnimplementedLimiterServer
+	limiter bucketring.Limiter
+	panics  atomic.Int64
+}
+
+// NewServer returns a server whose calls limiter decides.
+func NewServer(limiter bucketring.Limiter) *Server { return &Server{limiter: limiter} }
+
+// GRPC returns a gRPC server with the public API and its bounds. Others may
+// register further services on it.
+func (s *Server) GRPC() *grpc.Server {
+	opts := append(bounds(maxMessage),
+		grpc.ChainUnaryInterceptor(s.recoverUnary), grpc.ChainStreamInterceptor(s.recoverStream),
+		// Clients connect anew now and then, so that they spread after a scale-out.
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: 10 * time.Second,
+		}))
+	g := grpc.NewServer(opts...)
+	limitpb.RegisterLimiterServer(g, s)
+	return g
+}
+
+// Panics counts calls that ended in a panic, which cost that call alone.
+func (s *Server) Panics() int64 { return s.panics.Load() }
+
+// bounds are what every listener refuses to go beyond.
+func bounds(message int) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(message), grpc.MaxConcurrentStreams(256), grpc.MaxHeaderListSize(16 << 10),
+		grpc.ConnectionTimeout(5 * time.Second),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second}),
+	}
+}
+
+func (s *Server) recoverUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (resp any, err error) {
+	defer s.recovered(&err)
+	return handle(ctx, req)
+}
+
+func (s *Server) recoverStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
+	defer s.recovered(&err)
+	return handle(srv, stream)
+}
+
+// recovered turns a panic into the error of one call. It is deferred.
+func (s *Server) recovered(err *error) {
+	if cause := recover(); cause != nil {
+		s.panics.Add(1)
+		*err = status.Error(codes.Internal, "the call ended in a panic, which was counted")
+	}
+}
+
+// Take implements limitpb.LimiterServer.
+func (s *Server) Take(ctx context.Context, m *limitpb.TakeRequest) (*limitpb.Decision, error) {
+	return s.one(ctx, bucketring.VerbTake, m)
+}
+
+// Peek implements limitpb.LimiterServer.
+func (s *Server) Peek(ctx context.Context, m *limitpb.TakeRequest) (*limitpb.Decision, error) {
+	return s.one(ctx, bucketring.VerbPeek, m)
+}
+
+// Refund implements limitpb.LimiterServer.
+func (s *Server) Refund(ctx context.Context, m *limitpb.TakeRequest) (*limitpb.Decision, error) {
+	return s.one(ctx, bucketring.VerbRefund, m)
+}
+
+// Reset implements limitpb.LimiterServer.
+func (s *Server) Reset(ctx context.Context, m *limitpb.TakeRequest) (*limitpb.Decision, error) {
+	return s.one(ctx, bucketring.VerbReset, m)
+}
+
+func (s *Server) one(ctx context.Context, verb bucketring.Verb, m *limitpb.TakeRequest) (*limitpb.Decision, error) {
+	d, err := s.decide(ctx, verb, m)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return toDecision(&d), nil
+}
+
+func (s *Server) decide(ctx context.Context, verb bucketring.Verb, m *limitpb.TakeRequest) (bucketring.Decision, error) {
+	req, err := fromTake(verb, m)
+	if err != nil {
+		return bucketring.Decision{}, err
+	}
+	return s.limiter.Take(ctx, req)
+}
+
+// answer is one for callers that must go on after an error, or a panic.
+func (s *Server) answer(ctx context.Context, verb bucketring.Verb, m *limitpb.TakeRequest) *limitpb.Answer {
+	d, err := func() (d bucketring.Decision, err error) {
+		defer s.recovered(&err)
+		return s.decide(ctx, verb, m)
+	}()
+	if err != nil {
+		return &limitpb.Answer{Result: &limitpb.Answer_Error{
+			Error: &limitpb.Error{Code: int32(codeOf(err)), Detail: err.Error()},
+		}}
+	}
+	return &limitpb.Answer{Result: &limitpb.Answer_Decision{Decision: toDecision(&d)}}
+}
+
+// TakeBatch implements limitpb.LimiterServer.
+func (s *Server) TakeBatch(ctx context.Context, m *limitpb.TakeBatchRequest) (*limitpb.TakeBatchResponse, error) {
+	if len(m.GetRequests()) > maxBatch {
+		return nil, status.Errorf(codes.OutOfRange, "%d requests in a batch, at most %d are allowed: send several batches",
+			len(m.GetRequests()), maxBatch)
+	}
+	answers := make([]*limitpb.Answer, len(m.GetRequests()))
+	for i, r := range m.GetRequests() {
+		answers[i] = s.answer(ctx, bucketring.VerbTake, r)
+	}
+	return &limitpb.TakeBatchResponse{Answers: answers}, nil
+}
+
+// TakeStream implements limitpb.LimiterServer. Each request is decided on its
+// own, so that one that is forwarded holds up no other.
+func (s *Server) TakeStream(stream grpc.BidiStreamingServer[limitpb.StreamRequest, limitpb.StreamResponse]) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	answers := make(chan *limitpb.StreamResponse, maxInFlight)
+	places := make(chan struct{}, maxInFlight)
+	var deciding sync.WaitGroup
+	written := make(chan error, 1)
+	go func() {
+		defer cancel()
+		written <- writeAnswers(stream, answers)
+	}()
+	err := s.readRequests(ctx, stream, func(m *limitpb.StreamRequest) {
+		places <- struct{}{}
+		deciding.Go(func() {
+			defer func() { <-places }()
+			verb := bucketring.Verb(small(uint32(m.GetVerb())))
+			answers <- &limitpb.StreamResponse{Id: m.GetId(), Answer: s.answer(ctx, verb, m.GetRequest())}
+		})
+	})
+	deciding.Wait()
+	close(answers)
+	if werr := <-written; err == nil {
+		err = werr
+	}
+	return err
+}
+
+// readRequests hands each request to begin until the caller has sent all.
+func (s *Server) readRequests(ctx context.Context, stream grpc.BidiStreamingServer[limitpb.StreamRequest, limitpb.StreamResponse], begin func(*limitpb.StreamRequest)) error {
+	for ctx.Err() == nil {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		begin(m)
+	}
+	return ctx.Err()
+}
+
+// writeAnswers sends until answers is closed. After an error it only drains, so
+// that nobody who answers waits for ever.
+func writeAnswers(stream grpc.BidiStreamingServer[limitpb.StreamRequest, limitpb.StreamResponse], answers <-chan *limitpb.StreamResponse) error {
+	var failed error
+	for a := range answers {
+		if failed == nil {
+			failed = stream.Send(a)
+		}
+	}
+	return failed
+}

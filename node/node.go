@@ -1,0 +1,181 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/policy"
+	"github.com/bucketring/bucketring/ring"
+)
+
+// Peers are the other members, as Limiters that never forward.
+type Peers interface {
+	// Peer returns the member reached at addr. It never returns nil: calls to
+	// one that cannot be reached fail at once with ErrUnavailable.
+	Peer(addr string) bucketring.Limiter
+}
+
+// Config says who a node is. Only Name is required.
+type Config struct {
+	// Name is the node's name in the ring.
+	Name string
+	// Placer is the cluster's hash; the zero Placer for one without a secret.
+	Placer ring.Placer
+	// Peers reaches other members; nil for a node that stays alone.
+	Peers Peers
+	// Budget bounds what a call may wait for another node; 0 means 25 ms. A
+	// caller's earlier deadline counts first.
+	Budget time.Duration
+	// MaxKeys and MaxBytes bound the counters held; 0 means no bound.
+	MaxKeys, MaxBytes int64
+	// Observe, if set, is told how long each decision through a Door took.
+	Observe func(path Path, took time.Duration)
+}
+
+// DefaultBudget is what a call waits for another node unless Config says
+// otherwise.
+const DefaultBudget = 25 * time.Millisecond
+
+// A Node decides calls for any key. It is a bucketring.Limiter.
+type Node struct {
+	cfg      Config
+	local    *Local
+	policies policy.Set
+	share    share
+	doors    doors
+	stats    counters
+}
+
+var _ bucketring.Limiter = (*Node)(nil)
+
+// New returns a node that is alone and owns every key. Run keeps its memory
+// tidy and must run while the node is used.
+func New(cfg Config) (*Node, error) {
+	if cfg.Name == "" {
+		return nil, errors.New("node: name is missing")
+	}
+	if cfg.Budget == 0 {
+		cfg.Budget = DefaultBudget
+	}
+	alone, err := ring.NewBuilder(cfg.Placer, cfg.Name).Build([]ring.Member{{Name: cfg.Name}})
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, local: newLocal(cfg, alone)}
+	n.share.init()
+	return n, nil
+}
+
+// Local returns the half that decides without forwarding, for the listener that
+// peers reach.
+func (n *Node) Local() *Local { return n.local }
+
+// SetRing makes r the ring from the next call on.
+func (n *Node) SetRing(r *ring.Ring) { n.local.ring.Store(r) }
+
+// Ring returns the present ring.
+func (n *Node) Ring() *ring.Ring { return n.local.ring.Load() }
+
+// Take decides req here if this node owns the key, else at the owner. If that
+// one cannot be asked in time, the limits' Unavailable mode decides.
+func (n *Node) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+	if err := n.policies.Resolve(&req); err != nil {
+		return bucketring.Decision{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return bucketring.Decision{}, err
+	}
+	hash := n.hash(&req)
+	r := n.Ring()
+	if r.OwnedBySelf(ring.Partition(hash)) {
+		return n.local.decide(hash, &req), nil
+	}
+	return n.forward(ctx, r, hash, &req)
+}
+
+// hash places the call's counters.
+func (n *Node) hash(req *bucketring.Request) uint64 {
+	return n.local.placer.Key(n.policies.Placement(req))
+}
+
+// forward asks the owner. One that sees another ring names the member to ask
+// instead; that one is asked too, and nobody after it.
+func (n *Node) forward(ctx context.Context, r *ring.Ring, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
+	asking, cancel := n.withBudget(ctx)
+	defer cancel()
+	owner, ok := r.Owner(ring.Partition(hash))
+	for tries := 0; ok && tries < 2 && n.cfg.Peers != nil; tries++ {
+		d, err := n.cfg.Peers.Peer(owner.Addr).Take(asking, *req)
+		if err == nil {
+			n.stats.forwarded.Add(1)
+			d.Node, d.Owner = n.cfg.Name, owner.Name
+			stamp(&d, n.local.clock.now(), req.Limits)
+			return d, nil
+		}
+		if errors.Is(err, bucketring.ErrInvalid) {
+			return bucketring.Decision{}, err
+		}
+		if ctx.Err() != nil {
+			return bucketring.Decision{}, ctx.Err()
+		}
+		n.stats.failed(err)
+		owner, ok = n.hinted(err, owner)
+	}
+	if n.Ring().OwnedBySelf(ring.Partition(hash)) {
+		return n.local.decide(hash, req), nil // the ring changed meanwhile
+	}
+	return n.fallback(r, hash, req)
+}
+
+// withBudget gives a call to a peer the time it has: the budget, and 1 ms less
+// than its caller waits, so that an answer without the owner still comes in time.
+func (n *Node) withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline := time.Now().Add(n.cfg.Budget)
+	if callers, ok := ctx.Deadline(); ok && callers.Add(-time.Millisecond).Before(deadline) {
+		deadline = callers.Add(-time.Millisecond)
+	}
+	return context.WithDeadline(ctx, deadline)
+}
+
+// hinted returns the member that a refusing node named, if the present ring
+// knows it and it is another than the one just asked.
+func (n *Node) hinted(err error, asked ring.Member) (ring.Member, bool) {
+	var refusal *bucketring.NotOwner
+	if !errors.As(err, &refusal) || refusal.Hint == asked.Name || refusal.Hint == n.cfg.Name {
+		return ring.Member{}, false
+	}
+	for _, m := range n.Ring().Members {
+		if m.Name == refusal.Hint {
+			return m, true
+		}
+	}
+	return ring.Member{}, false
+}
+
+// An Explanation says where a key is decided.
+type Explanation struct {
+	Partition      uint32
+	Owner, Replica string // names of members; empty if there is none
+}
+
+// Explain says where the counters of a call live. It may take milliseconds.
+func (n *Node) Explain(req bucketring.Request) (Explanation, error) {
+	r := n.Ring()
+	e := Explanation{Partition: ring.Partition(n.hash(&req))}
+	owner, ok := r.Owner(e.Partition)
+	if !ok {
+		return e, nil
+	}
+	e.Owner = owner.Name
+	if !r.OwnedBySelf(e.Partition) { // only the owner's own ring knows the successor
+		var err error
+		if r, err = ring.NewBuilder(n.cfg.Placer, owner.Name).Build(r.Members); err != nil {
+			return e, err
+		}
+	}
+	replica, _ := r.Successor(e.Partition)
+	e.Replica = replica.Name
+	return e, nil
+}

@@ -1,0 +1,167 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/bucket"
+)
+
+// Stats are figures of a node since it began.
+type Stats struct {
+	Table       bucket.Stats  // counters this node decides with
+	Share       bucket.Stats  // counters kept for owners that are away
+	Forwarded   int64         // calls decided by another node
+	Failures    Failures      // asks that brought no decision, by reason
+	ClockStep   time.Duration // how far the wall clock jumped and is not followed yet
+	RingVersion uint64        // of the ring in use
+	Owned       int           // partitions this node owns
+	Doors       []DoorStats   // in the order in which they were opened
+}
+
+// Failures count asks to other nodes that brought no decision.
+type Failures struct {
+	NotOwner    int64 // the node asked sees another ring
+	Timeout     int64 // no answer within the budget
+	Unavailable int64 // no connection, or its queue is full
+}
+
+// counters are the node's own part of Stats.
+type counters struct {
+	forwarded                      atomic.Int64
+	notOwner, timeout, unavailable atomic.Int64
+}
+
+func (c *counters) failed(err error) {
+	var refusal *bucketring.NotOwner
+	switch {
+	case errors.As(err, &refusal):
+		c.notOwner.Add(1)
+	case errors.Is(err, context.DeadlineExceeded):
+		c.timeout.Add(1)
+	default:
+		c.unavailable.Add(1)
+	}
+}
+
+// Stats returns the present figures.
+func (n *Node) Stats() Stats {
+	r := n.Ring()
+	s := Stats{
+		Table: n.local.table.Stats(), Share: n.share.table.Stats(),
+		Forwarded: n.stats.forwarded.Load(),
+		Failures: Failures{
+			NotOwner: n.stats.notOwner.Load(), Timeout: n.stats.timeout.Load(),
+			Unavailable: n.stats.unavailable.Load(),
+		},
+		ClockStep:   time.Duration(n.local.clock.step.Load()),
+		RingVersion: r.Version,
+		Doors:       n.doors.stats(),
+	}
+	for i, owned := range r.Owned() {
+		if r.Members[i].Name == n.cfg.Name {
+			s.Owned = owned
+		}
+	}
+	return s
+}
+
+// A Path is the way a decision took.
+type Path string
+
+// The paths of a decision.
+const (
+	PathOwned    Path = "owned"
+	PathForward  Path = "forward"
+	PathFallback Path = "fallback"
+)
+
+// DoorStats count the decisions handed out through one door.
+type DoorStats struct {
+	Door      string
+	Decisions []DecisionCount // those that are not zero
+	Errors    int64           // calls that ended in an error
+}
+
+// A DecisionCount says how often a result came from a source.
+type DecisionCount struct {
+	Source  bucketring.Source
+	Allowed bool
+	Count   int64
+}
+
+// doors are the counted views of a node.
+type doors struct {
+	mu  sync.Mutex
+	all []*door // guarded by mu
+}
+
+// A door counts what passes through it.
+type door struct {
+	node    *Node
+	name    string
+	counts  [8][2]atomic.Int64 // by source, denied and allowed; the last row for sources unknown here
+	errored atomic.Int64
+}
+
+// Door returns the node as a Limiter whose decisions are counted under a name
+// such as "http". Call it once for each listener.
+func (n *Node) Door(name string) bucketring.Limiter {
+	d := &door{node: n, name: name}
+	n.doors.mu.Lock()
+	defer n.doors.mu.Unlock()
+	n.doors.all = append(n.doors.all, d)
+	return d
+}
+
+// Take is Node.Take, counted.
+func (d *door) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+	began := time.Now()
+	decision, err := d.node.Take(ctx, req)
+	if err != nil {
+		d.errored.Add(1)
+		return decision, err
+	}
+	allowed := 0
+	if decision.Allowed {
+		allowed = 1
+	}
+	d.counts[min(int(decision.Source), len(d.counts)-1)][allowed].Add(1)
+	if d.node.cfg.Observe != nil {
+		d.node.cfg.Observe(pathOf(&decision), time.Since(began))
+	}
+	return decision, nil
+}
+
+func pathOf(d *bucketring.Decision) Path {
+	switch {
+	case d.Degraded:
+		return PathFallback
+	case d.Owner != d.Node:
+		return PathForward
+	default:
+		return PathOwned
+	}
+}
+
+func (ds *doors) stats() []DoorStats {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	all := make([]DoorStats, 0, len(ds.all))
+	for _, d := range ds.all {
+		s := DoorStats{Door: d.name, Errors: d.errored.Load()}
+		for source := range d.counts {
+			for allowed := range d.counts[source] {
+				if count := d.counts[source][allowed].Load(); count > 0 {
+					s.Decisions = append(s.Decisions, DecisionCount{bucketring.Source(source), allowed == 1, count})
+				}
+			}
+		}
+		all = append(all, s)
+	}
+	return all
+}

@@ -1,0 +1,231 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	mrand "math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/bucketring/bucketring/ring"
+)
+
+// A Cluster is this node's membership: its own record, its view of the others,
+// and the ring made of it. Its methods are safe for concurrent use.
+type Cluster struct {
+	cfg    *plan
+	gossip *gossip
+	list   *memberlist.Memberlist
+	addr   netip.AddrPort          // of our gossip, as the others see it
+	own    map[netip.AddrPort]bool // all names of addr, for seeds that are ourselves
+	record record                  // ours; Join writes it, later the one Leave
+
+	ring       atomic.Pointer[ring.Ring] // written by run, never nil after Join
+	builder    *ring.Builder             // belongs to run
+	shown      map[string]State          // belongs to run: what the log knows
+	flush      chan chan struct{}        // asks run for a ring at once
+	superseded chan struct{}             // closed by run
+
+	found  chan struct{}           // closed by seek: a seed was reached, or there is none
+	active chan struct{}           // closed by Join
+	tried  map[netip.AddrPort]bool // belongs to seek: what rejoin tried in this round
+
+	stop       context.CancelFunc
+	goroutines sync.WaitGroup
+	ending     sync.Mutex // held by Leave and Close throughout; guards ended
+	ended      bool
+}
+
+// Join starts gossip and returns when this node is active: when a seed was
+// reached, when the seeds are only this node itself or none, or after
+// cfg.BootstrapAfter. The first ring is published by then.
+//
+// ctx bounds Join, not the Cluster. Whoever gets a Cluster ends it with Leave
+// or Close.
+func Join(ctx context.Context, cfg Config) (*Cluster, error) {
+	p, err := newPlan(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	c, err := listen(p)
+	if err != nil {
+		return nil, err
+	}
+	running, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	c.goroutines.Go(func() { c.seek(running) })
+	if err := c.awaitSeed(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("cluster: join: %w", err)
+	}
+	// Our clock may have stepped back since our last start.
+	c.record.boot = c.gossip.above(c.record.boot)
+	c.announce(StateActive, atOnce)
+	c.goroutines.Go(func() { c.run(running) })
+	c.publish()
+	close(c.active)
+	c.cfg.Logger.Info("cluster joined", "node", c.cfg.Name, "addr", c.Addr(), "members", len(c.Ring().Members))
+	return c, nil
+}
+
+// listen opens the gossip. From here on others can find this node.
+func listen(p *plan) (*Cluster, error) {
+	self := p.Name + nameMark + newBootID()
+	c := &Cluster{
+		cfg:        p,
+		gossip:     newGossip(self),
+		builder:    ring.NewBuilder(p.Placer, p.Name),
+		flush:      make(chan chan struct{}),
+		superseded: make(chan struct{}),
+		found:      make(chan struct{}),
+		active:     make(chan struct{}),
+		tried:      make(map[netip.AddrPort]bool),
+		record: record{
+			state: StateJoining, boot: uint64(time.Now().UnixNano()), seq: 1,
+			settings: ring.SettingsHash(), wireMin: wireMin, wireMax: wireMax,
+			peer: p.peer, zone: p.Zone,
+		},
+	}
+	if p.Access.Insecure {
+		c.record.flags |= flagInsecure
+	}
+	c.gossip.setMeta(c.record.marshal())
+	settings, err := p.profile(self, c.gossip)
+	if err != nil {
+		return nil, err
+	}
+	if c.list, err = memberlist.Create(settings); err != nil {
+		return nil, fmt.Errorf("cluster: listen on %s: %w", p.Bind, err)
+	}
+	me, _ := c.gossip.entry(self)
+	c.addr = me.addr
+	c.own = ownAddresses(p, c.addr)
+	return c, nil
+}
+
+// awaitSeed waits until seek has found a seed or need not, at most until the
+// time to bootstrap.
+func (c *Cluster) awaitSeed(ctx context.Context) error {
+	patience := time.NewTimer(c.cfg.BootstrapAfter)
+	defer patience.Stop()
+	select {
+	case <-c.found:
+	case <-patience.C:
+		c.cfg.Logger.Warn("no seed reached, going on alone", "node", c.cfg.Name)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// atOnce makes announce return before anybody has heard, with an error that
+// says no more than that.
+const atOnce = time.Nanosecond
+
+// announce gossips that this node is now in the given state, and waits until
+// the message was sent often enough, or for the given time.
+func (c *Cluster) announce(state State, wait time.Duration) error {
+	c.record.state = state
+	c.record.seq++
+	c.gossip.setMeta(c.record.marshal())
+	return c.list.UpdateNode(wait)
+}
+
+// Ring returns the newest ring. It never returns nil and costs one load.
+func (c *Cluster) Ring() *ring.Ring { return c.ring.Load() }
+
+// Members returns one Member for each name, sorted: those who are here and
+// those who went in the last minutes.
+func (c *Cluster) Members() []Member {
+	view := c.gossip.view(time.Now())
+	members := make([]Member, len(view))
+	for i, e := range view {
+		members[i] = e.member(c.gossip.self)
+	}
+	return members
+}
+
+// Self returns this node as the others see it.
+func (c *Cluster) Self() Member {
+	e, _ := c.gossip.entry(c.gossip.self)
+	return e.member(c.gossip.self)
+}
+
+// Addr returns the gossip address that others use, with the port that was
+// picked if Config.Bind had port 0.
+func (c *Cluster) Addr() string { return c.addr.String() }
+
+// Superseded returns a channel that is closed when another start of this node's
+// name has appeared and counts from now on: this node must stop deciding. The
+// rings published from then on own nothing here.
+func (c *Cluster) Superseded() <-chan struct{} { return c.superseded }
+
+// Leave says goodbye and ends the Cluster: this node calls itself leaving, the
+// ring without it is published, gossip is told and shut down. It takes up to
+// 7 s, less if ctx has a nearer deadline; a mere cancellation does not shorten
+// it. The error says that the goodbye may not have been heard; the Cluster has
+// ended nevertheless. After Leave or Close it does nothing.
+func (c *Cluster) Leave(ctx context.Context) error {
+	c.ending.Lock()
+	defer c.ending.Unlock()
+	if c.ended {
+		return nil
+	}
+	c.ended = true
+	c.announce(StateLeaving, atOnce)
+	c.publish()
+	// A second time, to wait for it: the goodbye below would overtake a record
+	// that is still queued, and this node would pass for dead.
+	err := c.announce(StateLeaving, before(ctx, 2*time.Second))
+	// Handover comes here: wait until nothing is held any more.
+	err = errors.Join(err, c.list.Leave(before(ctx, 5*time.Second)))
+	if err = errors.Join(err, c.halt()); err != nil {
+		return fmt.Errorf("cluster: leave: %w", err)
+	}
+	return nil
+}
+
+// Close ends the Cluster without a goodbye, as a crash would: the others notice
+// by themselves. After Leave or Close it does nothing.
+func (c *Cluster) Close() error {
+	c.ending.Lock()
+	defer c.ending.Unlock()
+	if c.ended {
+		return nil
+	}
+	c.ended = true
+	return c.halt()
+}
+
+// halt stops gossip and our goroutines and waits for them.
+func (c *Cluster) halt() error {
+	c.stop()
+	err := c.list.Shutdown()
+	c.goroutines.Wait()
+	return err
+}
+
+// before returns the time until ctx's deadline, between atOnce and d.
+func before(ctx context.Context, d time.Duration) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		d = min(d, time.Until(deadline))
+	}
+	if ctx.Err() != nil {
+		d = atOnce
+	}
+	return max(d, atOnce)
+}
+
+// newRand returns a generator whose seed nobody can guess.
+func newRand() *mrand.Rand {
+	var seed [16]byte
+	rand.Read(seed[:]) // never fails
+	return mrand.New(mrand.NewPCG(binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:])))
+}

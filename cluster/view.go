@@ -1,0 +1,208 @@
+// view.go makes one view of nodes out of what gossip heard of their starts, and
+// rings out of the view.
+
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bucketring/bucketring/ring"
+)
+
+const (
+	coalesce = 20 * time.Millisecond // changes this close make one ring
+	deadTime = 30 * time.Second      // how long gossip keeps and tells the dead
+	remember = 5 * time.Minute       // how long Members shows them
+	crowded  = 100                   // members above which building rings gets slow
+)
+
+// A Member is a node as this one sees it.
+type Member struct {
+	Name  string // of the node
+	Boot  uint64 // of its newest start: Unix nanoseconds, or a little above
+	State State
+	Addr  string    // host:port of its gossip
+	Peer  string    // host:port where peers dial it
+	Zone  string    // may be empty
+	Self  bool      // this node
+	Since time.Time // when this node first saw the State
+}
+
+func (e *entry) member(self string) Member {
+	return Member{
+		Name: e.name, Boot: e.rec.boot, State: e.state(),
+		Addr: e.addr.String(), Peer: e.peer(), Zone: e.rec.zone,
+		Self: e.name+nameMark+e.start == self, Since: e.since,
+	}
+}
+
+// peer returns the address where peers dial the node.
+func (e *entry) peer() string {
+	host := cmp.Or(e.rec.peer.host, e.addr.Addr().String())
+	return net.JoinHostPort(host, strconv.Itoa(int(e.rec.peer.port)))
+}
+
+// newer reports whether e counts and the other start of the same node is
+// superseded. Equal boots are nearly impossible, but all must agree even then.
+func (e *entry) newer(other *entry) bool {
+	return cmp.Or(cmp.Compare(e.rec.boot, other.rec.boot), cmp.Compare(e.start, other.start)) > 0
+}
+
+// view returns the newest start of each node, sorted by name. A dead start
+// supersedes older ones only while it is told at joins, because a node whose
+// clock stepped back can raise its boot above those that it was told.
+//
+// What peers report over links will be added here: records, never deaths.
+func (g *gossip) view(now time.Time) []entry {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	stale := func(e *entry) bool { return !e.live && now.Sub(e.since) > deadTime }
+	newest := make(map[string]*entry, len(g.entries))
+	for _, e := range g.entries {
+		best := newest[e.name]
+		if best == nil || stale(best) && !stale(e) || stale(best) == stale(e) && e.newer(best) {
+			newest[e.name] = e
+		}
+	}
+	view := make([]entry, 0, len(newest))
+	for _, e := range newest {
+		view = append(view, *e)
+	}
+	slices.SortFunc(view, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	return view
+}
+
+// entry returns what is known of one start.
+func (g *gossip) entry(gossipName string) (entry, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if e := g.entries[gossipName]; e != nil {
+		return *e, true
+	}
+	return entry{}, false
+}
+
+// liveAddrs returns where live starts gossip, this one too.
+func (g *gossip) liveAddrs() map[netip.AddrPort]bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	live := make(map[netip.AddrPort]bool, len(g.entries))
+	for _, e := range g.entries {
+		if e.live {
+			live[e.addr] = true
+		}
+	}
+	return live
+}
+
+// forget drops who has been gone for long, and has the view computed again: a
+// tombstone may have become stale.
+func (g *gossip) forget(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	maps.DeleteFunc(g.entries, func(_ string, e *entry) bool {
+		return !e.live && now.Sub(e.since) > remember
+	})
+	g.signal()
+}
+
+// run builds and publishes rings until ctx ends. The first change opens a short
+// wait, and all that come meanwhile share its ring.
+func (c *Cluster) run(ctx context.Context) {
+	var due <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.gossip.changed:
+			if due == nil {
+				due = time.After(coalesce)
+			}
+		case <-due:
+			due = nil
+			c.rebuild()
+		case done := <-c.flush:
+			due = nil
+			c.rebuild()
+			close(done)
+		}
+	}
+}
+
+// publish makes run publish the present view and waits for it.
+func (c *Cluster) publish() {
+	done := make(chan struct{})
+	c.flush <- done
+	<-done
+}
+
+// rebuild publishes the ring of the present view unless it is the one in force.
+// Deaths are as urgent as joins: a hold time for them will come with failover.
+func (c *Cluster) rebuild() {
+	view := c.gossip.view(time.Now())
+	c.checkSuperseded(view)
+	c.logChanges(view)
+	var members []ring.Member
+	for _, e := range view {
+		if e.state() == StateActive {
+			members = append(members, ring.Member{Name: e.name, Boot: e.rec.boot, Addr: e.peer()})
+		}
+	}
+	old := c.ring.Load()
+	if old != nil && slices.Equal(old.Members, members) {
+		return
+	}
+	if len(members) > crowded && (old == nil || len(old.Members) <= crowded) {
+		c.cfg.Logger.Warn("cluster is large, rings take long", "node", c.cfg.Name, "members", len(members))
+	}
+	r, err := c.builder.Build(members)
+	if err != nil {
+		c.gossip.counts.ringsFailed.Add(1)
+		c.cfg.Logger.Error("ring not built, the old one stays", "node", c.cfg.Name, "err", err)
+		return
+	}
+	c.ring.Store(r)
+	c.gossip.counts.rings.Add(1)
+	c.cfg.Logger.Info("ring published", "node", c.cfg.Name, "version", r.Version, "members", len(members))
+	if c.cfg.OnRing != nil {
+		c.cfg.OnRing(r)
+	}
+}
+
+// logChanges tells an operator who came and went.
+func (c *Cluster) logChanges(view []entry) {
+	shown := make(map[string]State, len(view))
+	for _, e := range view {
+		shown[e.name] = e.state()
+		if was := c.shown[e.name]; was != e.state() {
+			c.cfg.Logger.Info("member changed", "node", c.cfg.Name, "peer", e.name, "from", was, "to", e.state())
+		}
+	}
+	c.shown = shown
+}
+
+// checkSuperseded notices a newer start of our name. The ring then names that
+// start, and a builder without a self keeps this one from taking it for itself.
+func (c *Cluster) checkSuperseded(view []entry) {
+	i, ok := slices.BinarySearchFunc(view, c.cfg.Name, func(e entry, name string) int {
+		return strings.Compare(e.name, name)
+	})
+	if !ok || view[i].member(c.gossip.self).Self {
+		return
+	}
+	select {
+	case <-c.superseded:
+	default:
+		c.builder = ring.NewBuilder(c.cfg.Placer, "")
+		c.cfg.Logger.Error("superseded by another start of this name", "node", c.cfg.Name, "peer", view[i].addr)
+		close(c.superseded)
+	}
+}

@@ -1,0 +1,96 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/transport"
+)
+
+// Config says whom to ask. Only Addrs is required.
+type Config struct {
+	// Addrs are the gRPC addresses of nodes, host:port. One is enough; with
+	// several, calls go on while a node is away.
+	Addrs []string
+	// TLS secures the connections; nil sends in clear, for loopback.
+	TLS *tls.Config
+	// Options are passed to gRPC, for example a dialer for tests.
+	Options []grpc.DialOption
+}
+
+// A Client is a bucketring.Limiter that asks nodes. Close ends it.
+type Client struct {
+	conns []*grpc.ClientConn
+	nodes []*transport.Client
+	next  atomic.Uint32 // the node to ask first, mostly the one that answered last
+}
+
+var _ bucketring.Limiter = (*Client)(nil)
+
+// Dial returns a client. It does not wait for a connection: a node that is away
+// shows with the first call.
+func Dial(_ context.Context, cfg Config) (*Client, error) {
+	if len(cfg.Addrs) == 0 {
+		return nil, errors.New("client: no address of a node is given")
+	}
+	creds := insecure.NewCredentials()
+	if cfg.TLS != nil {
+		creds = credentials.NewTLS(cfg.TLS)
+	}
+	c := &Client{}
+	for _, addr := range cfg.Addrs {
+		opts := append([]grpc.DialOption{grpc.WithTransportCredentials(creds)}, cfg.Options...)
+		conn, err := grpc.NewClient(addr, opts...)
+		if err != nil {
+			_ = c.Close()
+			return nil, fmt.Errorf("client: dial %s: %w", addr, err)
+		}
+		c.conns = append(c.conns, conn)
+		c.nodes = append(c.nodes, transport.NewClient(conn))
+	}
+	return c, nil
+}
+
+// Take asks the node that answered last, and each other one once if that fails.
+// A call that was lost on its way may be charged twice then, which only denies.
+// A refund would be given twice, so only one node is asked for it; the next call
+// begins at another one, and so does one after a call that ran out of time.
+func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+	count := uint32(len(c.nodes))
+	first := c.next.Load()
+	var failed error
+	for i := range count {
+		no := (first + i) % count
+		d, err := c.nodes[no].Take(ctx, req)
+		away := errors.Is(err, bucketring.ErrUnavailable)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded), away && req.Verb == bucketring.VerbRefund:
+			c.next.Store((no + 1) % count)
+			return d, err
+		case !away || ctx.Err() != nil:
+			if i > 0 {
+				c.next.Store(no)
+			}
+			return d, err
+		}
+		failed = err
+	}
+	return bucketring.Decision{}, failed
+}
+
+// Close ends the connections. Calls under way fail.
+func (c *Client) Close() error {
+	var all error
+	for _, conn := range c.conns {
+		all = errors.Join(all, conn.Close())
+	}
+	return all
+}

@@ -1,0 +1,181 @@
+// Package metrics turns the figures of the rooms into Prometheus metrics. All
+// names, help texts and labels stand in one table, tables.go; values are read
+// from the rooms' Stats when somebody scrapes, so that a call pays for none of
+// it but two histograms.
+//
+// No value from a call is ever a label. The package is safe for concurrent use.
+package metrics
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"time"
+
+	gometrics "github.com/hashicorp/go-metrics"
+	memberlist "github.com/hashicorp/go-metrics/prometheus"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/bucketring/bucketring/cluster"
+	"github.com/bucketring/bucketring/node"
+	"github.com/bucketring/bucketring/transport"
+)
+
+// Sources are where the figures come from. Node is required; a node that stays
+// alone has no Cluster, Links and Peers.
+type Sources struct {
+	Node    func() node.Stats
+	Cluster func() cluster.Stats
+	Links   func() []transport.PeerStats
+	Peers   func() transport.ServerStats
+	// Panics counts calls that ended in a panic, by door.
+	Panics map[string]func() int64
+	// Version is this program's, Insecure whether strangers are let in.
+	Version  string
+	Insecure bool
+}
+
+// Metrics is a registry and what feeds it.
+type Metrics struct {
+	registry *prometheus.Registry
+	paths    map[node.Path]prometheus.Observer
+}
+
+// New returns the metrics of a process that has not got its Sources yet. It also
+// takes what memberlist says about itself, which goes to one place a process.
+func New() (*Metrics, error) {
+	m := &Metrics{registry: prometheus.NewRegistry(), paths: map[node.Path]prometheus.Observer{}}
+	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: decisionDuration.name, Help: decisionDuration.help,
+		Buckets:                        []float64{1e-6, 1e-5, 1e-4, 1e-3, 5e-3, 1e-2, 2.5e-2, 0.1},
+		NativeHistogramBucketFactor:    1.1,
+		NativeHistogramMaxBucketNumber: 160,
+	}, decisionDuration.labels)
+	for _, path := range []node.Path{node.PathOwned, node.PathForward, node.PathFallback} {
+		m.paths[path] = durations.WithLabelValues(string(path))
+	}
+	m.registry.MustRegister(durations, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m, m.takeMemberlist()
+}
+
+// takeMemberlist registers memberlist_*: health score, suspects, queues.
+func (m *Metrics) takeMemberlist() error {
+	sink, err := memberlist.NewPrometheusSinkFrom(memberlist.PrometheusOpts{Registerer: m.registry})
+	if err != nil {
+		return fmt.Errorf("metrics: register memberlist's: %w", err)
+	}
+	cfg := gometrics.DefaultConfig("")
+	cfg.EnableHostname, cfg.EnableRuntimeMetrics = false, false
+	if _, err := gometrics.NewGlobal(cfg, sink); err != nil {
+		return fmt.Errorf("metrics: take memberlist's: %w", err)
+	}
+	return nil
+}
+
+// Observe records how long a decision took. It is node.Config.Observe.
+func (m *Metrics) Observe(path node.Path, took time.Duration) {
+	m.paths[path].Observe(took.Seconds())
+}
+
+// Watch makes every scrape read src. It is called once.
+func (m *Metrics) Watch(src Sources) {
+	m.registry.MustRegister(collector{src})
+}
+
+// Handler serves the metrics over HTTP.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// A collector reads the rooms' figures at each scrape.
+type collector struct{ src Sources }
+
+// Describe sends nothing: which peers and doors there are is known at a scrape.
+func (c collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	s := sink{out}
+	s.put(buildInfo, 1, c.src.Version, runtime.Version())
+	s.put(insecure, boolean(c.src.Insecure))
+	c.node(s, c.src.Node())
+	if c.src.Cluster != nil {
+		collectCluster(s, c.src.Cluster())
+	}
+	if c.src.Links != nil {
+		collectLinks(s, c.src.Links())
+	}
+	if c.src.Peers != nil {
+		collectPeers(s, c.src.Peers())
+	}
+	for door, count := range c.src.Panics {
+		s.put(panics, float64(count()), door)
+	}
+}
+
+func (c collector) node(s sink, stats node.Stats) {
+	for _, door := range stats.Doors {
+		for _, d := range door.Decisions {
+			result := "denied"
+			if d.Allowed {
+				result = "allowed"
+			}
+			s.put(decisions, float64(d.Count), "", "inline", result, d.Source.String(), door.Door)
+		}
+		s.put(callErrors, float64(door.Errors), door.Door)
+	}
+	s.put(keys, float64(stats.Table.Keys))
+	s.put(storeBytes, float64(stats.Table.Bytes))
+	s.put(evictions, float64(stats.Table.Dropped), "unused")
+	s.put(overflowed, float64(stats.Table.Overflowed))
+	s.put(adjusted, float64(stats.Table.Adjusted))
+	s.put(askFailures, float64(stats.Failures.NotOwner), "not_owner")
+	s.put(askFailures, float64(stats.Failures.Timeout), "timeout")
+	s.put(askFailures, float64(stats.Failures.Unavailable), "unavailable")
+	s.put(ringVersion, float64(stats.RingVersion))
+	s.put(ringOwned, float64(stats.Owned))
+	s.put(clockStep, stats.ClockStep.Seconds())
+}
+
+func collectCluster(s sink, stats cluster.Stats) {
+	for state, count := range map[string]int{
+		"joining": stats.Joining, "active": stats.Active, "leaving": stats.Leaving, "left": stats.Left, "dead": stats.Dead,
+	} {
+		s.put(members, float64(count), state)
+	}
+	s.put(gossipRefused, float64(stats.Refused), "record")
+	s.put(gossipRefused, float64(stats.Undecryptable), "key")
+	s.put(gossipRefused, float64(stats.OtherLabel), "label")
+	s.put(gossipDropped, float64(stats.Dropped))
+	s.put(gossipTCPOnly, float64(stats.TCPOnly))
+	s.put(rejoins, float64(stats.Rejoins))
+	s.put(ringFailures, float64(stats.RingsFailed))
+}
+
+func collectLinks(s sink, links []transport.PeerStats) {
+	for _, l := range links {
+		s.put(forwards, float64(l.Answered), l.Peer, "answered")
+		s.put(forwards, float64(l.Failed), l.Peer, "failed")
+		s.put(linkUp, boolean(l.Up), l.Peer)
+		s.put(linkFrames, float64(l.Frames), l.Peer)
+		s.put(linkReconnects, float64(l.Reconnects), l.Peer)
+	}
+}
+
+func collectPeers(s sink, stats transport.ServerStats) {
+	s.put(served, float64(stats.Decided), "decided")
+	s.put(served, float64(stats.Repeated), "repeated")
+	s.put(served, float64(stats.Late), "late")
+	s.put(strangers, float64(stats.Strangers))
+	s.put(panics, float64(stats.Panics), "peer")
+}
+
+func boolean(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

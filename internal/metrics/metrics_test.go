@@ -1,0 +1,102 @@
+package metrics_test
+
+import (
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/cluster"
+	"github.com/bucketring/bucketring/internal/metrics"
+	"github.com/bucketring/bucketring/node"
+	"github.com/bucketring/bucketring/transport"
+)
+
+// scrape returns the metrics of a node on which everything has happened.
+func scrape(t *testing.T) string {
+	t.Helper()
+	m, err := metrics.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Observe(node.PathForward, 3*time.Millisecond)
+	stats := node.Stats{RingVersion: 7, Owned: 1364, Doors: []node.DoorStats{{
+		Door: "http", Errors: 2, Decisions: []node.DecisionCount{
+			{Source: bucketring.SourceOwner, Allowed: true, Count: 41},
+			{Source: bucketring.SourceFallbackShare, Count: 3},
+		},
+	}}}
+	m.Watch(metrics.Sources{
+		Node:    func() node.Stats { return stats },
+		Cluster: func() cluster.Stats { return cluster.Stats{Active: 3, Dead: 1} },
+		Links:   func() []transport.PeerStats { return []transport.PeerStats{{Peer: "n2", Up: true, Answered: 9}} },
+		Peers:   func() transport.ServerStats { return transport.ServerStats{Decided: 5} },
+		Panics:  map[string]func() int64{"http": func() int64 { return 1 }},
+		Version: "1.2.3",
+	})
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 200 {
+		t.Fatalf("GET /metrics = %d, want 200: %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+func TestScrape(t *testing.T) {
+	text := scrape(t)
+	for _, line := range []string{
+		`bucketring_decisions_total{door="http",limit="inline",namespace="",result="allowed",source="owner"} 41`,
+		`bucketring_decisions_total{door="http",limit="inline",namespace="",result="denied",source="fallback_share"} 3`,
+		`bucketring_decision_duration_seconds_count{path="forward"} 1`,
+		`bucketring_members{state="active"} 3`,
+		`bucketring_members{state="dead"} 1`,
+		`bucketring_forwards_total{peer="n2",result="answered"} 9`,
+		`bucketring_link_up{peer="n2"} 1`,
+		`bucketring_panics_total{door="http"} 1`,
+		`bucketring_ring_owned_partitions 1364`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("metrics have no line %s", line)
+		}
+	}
+}
+
+// Whoever adds a metric tells operators about it.
+func TestEveryMetricIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`(?m)^# TYPE (bucketring_\w+) `).FindAllStringSubmatch(scrape(t), -1)
+	if len(names) < 25 {
+		t.Fatalf("found %d metrics, want at least 25", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(string(doc), "`"+name[1]+"`") {
+			t.Errorf("docs/operations.md does not mention %s", name[1])
+		}
+	}
+	documented := regexp.MustCompile("`(bucketring_\\w+)`").FindAllStringSubmatch(string(doc), -1)
+	for _, name := range documented {
+		if !slices.ContainsFunc(names, func(n []string) bool { return n[1] == name[1] }) {
+			t.Errorf("docs/operations.md mentions %s, which does not exist", name[1])
+		}
+	}
+}
+
+// A node with two peers stays far below the 300 series that it may have.
+func TestSeriesAreFew(t *testing.T) {
+	series := 0
+	for line := range strings.Lines(scrape(t)) {
+		if strings.HasPrefix(line, "bucketring_") {
+			series++
+		}
+	}
+	if series == 0 || series > 150 {
+		t.Errorf("%d series of bucketring_, want 1 to 150", series)
+	}
+}

@@ -1,0 +1,62 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// A metric is one row of the table below.
+type metric struct {
+	name   string
+	kind   prometheus.ValueType
+	help   string
+	labels []string
+}
+
+const (
+	counter = prometheus.CounterValue
+	gauge   = prometheus.GaugeValue
+)
+
+// The metrics of a node. Names are the product's interface: a rename keeps the
+// old one for a release.
+var (
+	decisions        = metric{"bucketring_decisions_total", counter, "Decisions handed out.", []string{"namespace", "limit", "result", "source", "door"}}
+	decisionDuration = metric{"bucketring_decision_duration_seconds", gauge, "Time a decision took, by the way it went.", []string{"path"}}
+	callErrors       = metric{"bucketring_call_errors_total", counter, "Calls that ended in an error instead of a decision.", []string{"door"}}
+	panics           = metric{"bucketring_panics_total", counter, "Calls that ended in a panic, which cost that call alone.", []string{"door"}}
+
+	keys       = metric{"bucketring_keys", gauge, "Counters held.", nil}
+	storeBytes = metric{"bucketring_store_bytes", gauge, "Estimated memory of the counters.", nil}
+	evictions  = metric{"bucketring_evictions_total", counter, "Counters dropped; none of them was in use.", []string{"reason"}}
+	overflowed = metric{"bucketring_overflowed_total", counter, "Calls for new keys that shared a counter because the store was full.", nil}
+	adjusted   = metric{"bucketring_adjusted_total", counter, "Counters carried over to another amount of their limit.", nil}
+
+	forwards       = metric{"bucketring_forwards_total", counter, "Calls sent to a peer, by outcome.", []string{"peer", "result"}}
+	askFailures    = metric{"bucketring_forward_failures_total", counter, "Asks to other nodes that brought no decision, by reason.", []string{"reason"}}
+	linkUp         = metric{"bucketring_link_up", gauge, "1 if the link to a peer is there and was heard of lately.", []string{"peer"}}
+	linkFrames     = metric{"bucketring_link_frames_total", counter, "Frames with calls sent to a peer.", []string{"peer"}}
+	linkReconnects = metric{"bucketring_link_reconnects_total", counter, "Times that a link to a peer broke.", []string{"peer"}}
+	served         = metric{"bucketring_peer_calls_total", counter, "Calls that peers sent here.", []string{"result"}}
+	strangers      = metric{"bucketring_peer_refused_total", counter, "Links refused at the peer listener.", nil}
+
+	ringVersion  = metric{"bucketring_ring_version", gauge, "Number of the ring in use, counted by this node.", nil}
+	ringOwned    = metric{"bucketring_ring_owned_partitions", gauge, "Partitions this node owns.", nil}
+	ringFailures = metric{"bucketring_ring_failures_total", counter, "Rings that could not be built.", nil}
+
+	members       = metric{"bucketring_members", gauge, "Members this node knows, by state.", []string{"state"}}
+	gossipRefused = metric{"bucketring_gossip_rejected_total", counter, "Gossip messages refused, by what did not fit.", []string{"reason"}}
+	gossipDropped = metric{"bucketring_gossip_dropped_total", counter, "Gossip messages dropped because a queue was full.", nil}
+	gossipTCPOnly = metric{"bucketring_gossip_tcp_only_total", counter, "Probes that failed over UDP and worked over TCP.", nil}
+	rejoins       = metric{"bucketring_rejoins_total", counter, "Tries to find members that gossip lost.", nil}
+
+	clockStep = metric{"bucketring_clock_step_seconds", gauge, "How far the wall clock is from where it is believed to be.", nil}
+	insecure  = metric{"bucketring_insecure", gauge, "1 if listeners are open to strangers.", nil}
+	buildInfo = metric{"bucketring_build_info", gauge, "Version of the program and of Go.", []string{"version", "go"}}
+)
+
+// A sink takes the values of one scrape.
+type sink struct{ out chan<- prometheus.Metric }
+
+// put sends one value. The label values are in the table's order.
+func (s sink) put(m metric, value float64, labels ...string) {
+	desc := prometheus.NewDesc(m.name, m.help, m.labels, nil)
+	s.out <- prometheus.MustNewConstMetric(desc, m.kind, value, labels...)
+}

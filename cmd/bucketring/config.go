@@ -1,0 +1,354 @@
+// config.go reads the settings: flag, then environment, then file, then default.
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/bucketring/bucketring"
+)
+
+// A config is the settings of a node, read and checked.
+type config struct {
+	NodeName  string
+	Listen    listen
+	Advertise string
+	Cluster   clusterConfig
+	KeyFile   string
+	Insecure  bool
+	Budget    time.Duration
+	MaxKeys   int64
+	MaxMemory int64 // bytes; 0 means a share of the memory limit
+	Drain     time.Duration
+	LogLevel  string
+	LogJSON   bool
+}
+
+// A listen holds the addresses of the listeners; empty is off.
+type listen struct{ HTTP, GRPC, Gossip, Admin, Peer string }
+
+type clusterConfig struct {
+	Join           []string
+	Label          string
+	BootstrapAfter time.Duration
+}
+
+// A source says where a value came from.
+type source struct {
+	values *koanf.Koanf
+	of     map[string]string // by key
+}
+
+// load gathers all settings and where each came from. All errors come at once.
+func load(flags *pflag.FlagSet, environ []string, table []setting) (*source, error) {
+	src := &source{values: koanf.New("."), of: map[string]string{}}
+	var problems []error
+	if name := configFile(flags, environ); name != "" {
+		problems = append(problems, src.addFile(name, table)...)
+	}
+	problems = append(problems, src.addEnviron(environ, table)...)
+	err := src.values.Load(posflag.ProviderWithFlag(flags, ".", src.values, func(f *pflag.Flag) (string, any) {
+		for _, s := range table {
+			if s.flag() != f.Name {
+				continue
+			}
+			if f.Changed {
+				src.of[s.key] = "flag"
+			} else if src.of[s.key] == "" {
+				src.of[s.key] = "default"
+			}
+			return s.key, posflag.FlagVal(flags, f)
+		}
+		return "", nil
+	}), nil)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	return src, errors.Join(problems...)
+}
+
+func configFile(flags *pflag.FlagSet, environ []string) string {
+	if name, _ := flags.GetString("config"); name != "" {
+		return name
+	}
+	for _, e := range environ {
+		if name, ok := strings.CutPrefix(e, "BUCKETRING_CONFIG="); ok {
+			return name
+		}
+	}
+	return ""
+}
+
+func (src *source) addFile(name string, table []setting) (problems []error) {
+	ko := koanf.New(".")
+	if err := ko.Load(file.Provider(name), yaml.Parser()); err != nil {
+		return []error{fmt.Errorf("config file %s: %w", name, err)}
+	}
+	for _, key := range ko.Keys() {
+		if findSetting(table, key) == nil {
+			problems = append(problems, fmt.Errorf("config file %s: unknown key %q%s", name, key, suggestKey(table, key)))
+			continue
+		}
+		src.of[key] = "file " + name
+		if err := src.values.Set(key, ko.Get(key)); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return problems
+}
+
+// clientEnviron are names that belong to commands other than serve and dev.
+var clientEnviron = []string{"BUCKETRING_CONFIG", "BUCKETRING_ADDR"}
+
+// injected reports whether Kubernetes sets a name by itself, for a Service that
+// is called bucketring.
+func injected(name string) bool {
+	return strings.HasPrefix(name, "BUCKETRING_SERVICE_") || strings.HasPrefix(name, "BUCKETRING_PORT")
+}
+
+func (src *source) addEnviron(environ []string, table []setting) (problems []error) {
+	provider := env.Provider(".", env.Opt{
+		Prefix:      "BUCKETRING_",
+		EnvironFunc: func() []string { return environ },
+		TransformFunc: func(name, value string) (string, any) {
+			for _, s := range table {
+				if s.env() != name {
+					continue
+				}
+				src.of[s.key] = "environment " + name
+				if _, list := s.value.([]string); list {
+					return s.key, strings.Split(value, ",")
+				}
+				return s.key, value
+			}
+			if !slices.Contains(clientEnviron, name) && !injected(name) {
+				problems = append(problems, fmt.Errorf("environment: unknown name %s%s", name, suggestEnv(table, name)))
+			}
+			return "", nil
+		},
+	})
+	if err := src.values.Load(provider, nil); err != nil {
+		problems = append(problems, err)
+	}
+	return problems
+}
+
+// readConfig loads, decodes and checks the settings of a command.
+func readConfig(cmd *cobra.Command, table []setting) (*config, error) {
+	src, err := load(cmd.Flags(), os.Environ(), table)
+	if err != nil {
+		return nil, usage(err)
+	}
+	cfg, err := src.decode()
+	return cfg, usage(err)
+}
+
+func (src *source) decode() (*config, error) {
+	d := decoder{values: src.values}
+	cfg := &config{
+		NodeName: d.text("node.name"),
+		Listen: listen{
+			HTTP: d.text("listen.http"), GRPC: d.text("listen.grpc"), Gossip: d.text("listen.gossip"),
+			Admin: d.text("listen.admin"), Peer: d.text("listen.peer"),
+		},
+		Advertise: d.text("advertise-addr"),
+		Cluster: clusterConfig{
+			Join: d.list("cluster.join"), Label: d.text("cluster.label"), BootstrapAfter: d.duration("cluster.bootstrap-after"),
+		},
+		KeyFile: d.text("key-file"), Insecure: d.boolean("insecure"), Budget: d.duration("forward-budget"),
+		MaxKeys: d.number("max-keys"), MaxMemory: d.bytes("max-memory"), Drain: d.duration("drain-timeout"),
+		LogLevel: d.choice("log.level", "debug", "info", "warn", "error"),
+		LogJSON:  d.choice("log.format", "text", "json") == "json",
+	}
+	if cfg.NodeName == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			d.fail("node.name", "give one: the host has no name")
+		}
+		cfg.NodeName = strings.ToLower(host)
+	}
+	if !nodeName.MatchString(cfg.NodeName) {
+		d.fail("node.name", "%q is not 1 to 63 bytes of a-z, 0-9, dot and hyphen", cfg.NodeName)
+	}
+	if (cfg.Listen.Gossip == "") != (cfg.Listen.Peer == "") {
+		d.fail("listen.peer", "listen.gossip and listen.peer must both be given, or both be empty for a node that stays alone")
+	}
+	if cfg.Listen.Gossip == "" && len(cfg.Cluster.Join) > 0 {
+		d.fail("cluster.join", "a node without listen.gossip cannot join others")
+	}
+	return cfg, errors.Join(d.problems...)
+}
+
+var nodeName = regexp.MustCompile(`^[a-z0-9.-]{1,63}$`)
+
+// A decoder turns values into types and gathers what is wrong with them.
+type decoder struct {
+	values   *koanf.Koanf
+	problems []error
+}
+
+func (d *decoder) fail(key, format string, args ...any) {
+	d.problems = append(d.problems, fmt.Errorf("%s: "+format, append([]any{key}, args...)...))
+}
+
+func (d *decoder) text(key string) string { return d.values.String(key) }
+
+func (d *decoder) list(key string) []string {
+	var all []string
+	for _, item := range d.values.Strings(key) {
+		if item = strings.TrimSpace(item); item != "" {
+			all = append(all, item)
+		}
+	}
+	return all
+}
+
+func (d *decoder) boolean(key string) bool {
+	switch fmt.Sprint(d.values.Get(key)) {
+	case "true", "1":
+		return true
+	case "false", "0":
+		return false
+	}
+	d.fail(key, "%v is not true or false", d.values.Get(key))
+	return false
+}
+
+func (d *decoder) duration(key string) time.Duration {
+	if v, ok := d.values.Get(key).(time.Duration); ok {
+		return v
+	}
+	v, err := time.ParseDuration(d.values.String(key))
+	if err != nil || v < 0 {
+		d.fail(key, "%q is not a duration such as 250ms or 30s", d.values.String(key))
+	}
+	return v
+}
+
+func (d *decoder) number(key string) int64 {
+	var n int64
+	if _, err := fmt.Sscanf(fmt.Sprint(d.values.Get(key)), "%d", &n); err != nil || n < 0 || fmt.Sprint(n) != fmt.Sprint(d.values.Get(key)) {
+		d.fail(key, "%v is not a whole number of 0 or more", d.values.Get(key))
+	}
+	return n
+}
+
+// bytes reads a size with the suffixes that limits know.
+func (d *decoder) bytes(key string) int64 {
+	text := d.values.String(key)
+	if text == "" {
+		return 0
+	}
+	limits, err := bucketring.Parse(text + "/s")
+	if err != nil || len(limits) != 1 || strings.ContainsAny(text, "/ ,") {
+		d.fail(key, "%q is not a size such as 512MiB", text)
+		return 0
+	}
+	return limits[0].Amount
+}
+
+func (d *decoder) choice(key string, words ...string) string {
+	word := d.values.String(key)
+	if !slices.Contains(words, word) {
+		d.fail(key, "%q is not one of %s", word, strings.Join(words, ", "))
+	}
+	return word
+}
+
+func findSetting(table []setting, key string) *setting {
+	for i := range table {
+		if table[i].key == key {
+			return &table[i]
+		}
+	}
+	return nil
+}
+
+func suggestKey(table []setting, key string) string {
+	names := make([]string, len(table))
+	for i := range table {
+		names[i] = table[i].key
+	}
+	return nearest(key, names)
+}
+
+func suggestEnv(table []setting, name string) string {
+	names := make([]string, len(table))
+	for i := range table {
+		names[i] = table[i].env()
+	}
+	return nearest(name, names)
+}
+
+// nearest proposes the name with the longest common beginning.
+func nearest(word string, names []string) string {
+	best, length := "", 3
+	for _, n := range names {
+		same := 0
+		for same < min(len(n), len(word)) && n[same] == word[same] {
+			same++
+		}
+		if same > length {
+			best, length = n, same
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(": did you mean %q?", best)
+}
+
+func configCommand() *cobra.Command {
+	table := settings(false)
+	print := &cobra.Command{
+		Use: "print", Short: "Print every setting, its value and where it came from", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			src, err := load(cmd.Flags(), os.Environ(), table)
+			if err != nil {
+				return usage(err)
+			}
+			if _, err := src.decode(); err != nil {
+				return usage(err)
+			}
+			return printSettings(cmd, src, table)
+		},
+	}
+	addFlags(print.Flags(), table)
+	addOutput(print)
+	parent := &cobra.Command{Use: "config", Short: "Look at the configuration of serve", RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	parent.AddCommand(print)
+	return parent
+}
+
+func printSettings(cmd *cobra.Command, src *source, table []setting) error {
+	type row struct {
+		Key    string `json:"key"`
+		Value  string `json:"value"`
+		Source string `json:"source"`
+	}
+	rows := make([]row, len(table))
+	cells := [][]string{{"KEY", "VALUE", "SOURCE"}}
+	for i, s := range table {
+		value := strings.Trim(fmt.Sprint(src.values.Get(s.key)), "[]")
+		if s.secret() && value != "" {
+			value = "***"
+		}
+		rows[i] = row{s.key, value, src.of[s.key]}
+		cells = append(cells, []string{s.key, value, src.of[s.key]})
+	}
+	return output(cmd, rows, func() string { return columns(cells) })
+}

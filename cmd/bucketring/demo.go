@@ -1,0 +1,206 @@
+// demo.go shows the main job on this machine: real nodes hold one limit together.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func demoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "demo", Short: "Watch three real nodes hold one limit together", Args: cobra.NoArgs,
+		Long: `Starts three nodes on loopback, each a process of its own, sends real traffic
+through all of them, adds a node, kills one and replaces the rest. Every step
+prints what was admitted against what is allowed. Exit code 0 only if every
+promise held, 3 if one did not.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Minute)
+			defer cancel()
+			return asExit(demo(ctx, cmd.OutOrStdout()))
+		},
+	}
+}
+
+// demo plays all steps. Nothing that it started is left when it returns.
+func demo(ctx context.Context, out io.Writer) (err error) {
+	f, err := newFleet()
+	if f != nil {
+		defer func() { err = errors.Join(err, f.close()) }()
+	}
+	if err != nil {
+		return err
+	}
+	d := &show{ctx: ctx, out: out, fleet: f}
+	fmt.Fprint(out, "bucketring: three nodes, one limit, no database\n\n")
+	for _, step := range []func() error{
+		d.startThree, d.oneKey, d.manyKeys, d.addOne, d.killOne, d.replaceAll,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	if d.broken > 0 {
+		fmt.Fprintf(out, "\n%d promises did not hold\n", d.broken)
+		return &exit{code: exitDenied}
+	}
+	fmt.Fprint(out, "\nevery promise held\n")
+	return nil
+}
+
+// A show is the state of a running demo.
+type show struct {
+	ctx    context.Context
+	out    io.Writer
+	fleet  *fleet
+	steps  int
+	broken int // promises that did not hold
+}
+
+// say begins a step.
+func (d *show) say(format string, args ...any) {
+	d.steps++
+	fmt.Fprintf(d.out, "%d. %s\n", d.steps, fmt.Sprintf(format, args...))
+}
+
+// tell prints a fact that nothing was promised about.
+func (d *show) tell(format string, args ...any) {
+	fmt.Fprintf(d.out, "   %s\n", fmt.Sprintf(format, args...))
+}
+
+// promise prints a fact and whether it is as it should be.
+func (d *show) promise(held bool, format string, args ...any) {
+	verdict := "ok"
+	if !held {
+		verdict = "BROKEN"
+		d.broken++
+	}
+	fmt.Fprintf(d.out, "   %-66s %s\n", fmt.Sprintf(format, args...), verdict)
+}
+
+func (d *show) startThree() error {
+	began := time.Now()
+	d.say("start three nodes: own processes, encrypted gossip, mutual TLS between them")
+	for _, name := range []string{"n1", "n2", "n3"} {
+		if _, err := d.fleet.start(d.ctx, name); err != nil {
+			return err
+		}
+	}
+	if err := d.awaitMembers("n1", "n2", "n3"); err != nil {
+		return err
+	}
+	m, err := d.members(d.fleet.serving()[0])
+	if err != nil {
+		return err
+	}
+	for _, one := range m.Members {
+		d.tell("%s owns %s of the keys", one.Name, percent(one.Share))
+	}
+	d.promise(true, "all three see each other after %.1f s", time.Since(began).Seconds())
+	return nil
+}
+
+func (d *show) oneKey() error {
+	const limit, takes = 100, 300
+	d.say("one key, limit %d/h: %d takes at once, through every node, half HTTP, half gRPC", limit, takes)
+	t := d.traffic(spread(takes, func(int) string { return "alice" }), "100/h")
+	d.promise(t.failed == 0, "calls that failed: %d", t.failed)
+	d.promise(t.admitted["alice"] == limit, "admitted %d, allowed %d", t.admitted["alice"], limit)
+	return nil
+}
+
+func (d *show) manyKeys() error {
+	const keys, each, limit = 200, 20, 10
+	d.say("%d keys, limit %d/h each: %d takes of every key, all nodes", keys, limit, each)
+	t := d.traffic(spread(keys*each, func(i int) string { return fmt.Sprint("user:", i%keys) }), "10/h")
+	exact := t.keysWith(limit)
+	d.promise(t.failed == 0, "calls that failed: %d", t.failed)
+	d.promise(exact == keys, "keys with exactly %d admitted: %d of %d", limit, exact, keys)
+	d.tell("%d calls were decided by the node that was asked, %d by the key's owner", t.local, t.forwarded)
+	return nil
+}
+
+func (d *show) addOne() error {
+	const keys, limit, spent = 60, 10, 4
+	d.say("spend %d of %d on %d keys, then add a node under load", spent, limit, keys)
+	key := func(i int) string { return fmt.Sprint("join:", i%keys) }
+	d.traffic(spread(keys*spent, key), "10/h")
+	load := d.load()
+	_, err := d.fleet.start(d.ctx, "n4")
+	if err == nil {
+		err = d.awaitMembers("n1", "n2", "n3", "n4")
+	}
+	background := load()
+	if err != nil {
+		return err
+	}
+	m, err := d.members(d.fleet.serving()[0])
+	if err != nil {
+		return err
+	}
+	for _, one := range m.Members {
+		if one.Name == "n4" {
+			d.tell("n4 took over %s of the keys", percent(one.Share))
+		}
+	}
+	d.promise(background.failed == 0, "calls that failed meanwhile: %d of %d", background.failed, background.calls)
+	t := d.traffic(spread(keys*2*limit, key), "10/h")
+	exact := t.keysWith(limit - spent)
+	d.tell("keys that kept their count: %d of %d; those that moved began anew", exact, keys)
+	d.promise(t.most() <= limit, "most admitted for a key after the change: %d, allowed %d", t.most(), limit)
+	return nil
+}
+
+func (d *show) killOne() error {
+	d.say("kill -9 one of four nodes under load")
+	victim := d.fleet.serving()[1]
+	load := d.load()
+	victim.kill()
+	began := time.Now()
+	err := d.awaitMembers("n1", "n3", "n4")
+	seen := time.Since(began)
+	background := load()
+	if err != nil {
+		return err
+	}
+	d.promise(background.failed == 0, "calls that failed: %d of %d", background.failed, background.calls)
+	d.tell("%d answers said that they were degraded while %s was missed", background.degraded, victim.name)
+	d.promise(seen < 6*time.Second, "survivors agree that it is gone after %.1f s", seen.Seconds())
+	return nil
+}
+
+func (d *show) replaceAll() error {
+	d.say("replace every node, one by one, under load")
+	old := d.fleet.serving()
+	load := d.load()
+	replaced, err := d.replace(old)
+	background := load()
+	if err != nil {
+		return err
+	}
+	d.promise(replaced == len(old), "nodes that drained and ended with exit code 0: %d of %d", replaced, len(old))
+	d.promise(background.failed == 0, "calls that failed: %d of %d", background.failed, background.calls)
+	const limit = 50
+	t := d.traffic(spread(3*limit, func(int) string { return "bob" }), "50/h")
+	d.promise(t.admitted["bob"] == limit, "the new nodes hold a limit: admitted %d, allowed %d", t.admitted["bob"], limit)
+	return nil
+}
+
+// replace starts a node for each old one and drains the old one then.
+func (d *show) replace(old []*process) (replaced int, err error) {
+	for i, p := range old {
+		if _, err := d.fleet.start(d.ctx, fmt.Sprint("m", i+1)); err != nil {
+			return replaced, err
+		}
+		if err := p.stop(); err != nil {
+			return replaced, err
+		}
+		replaced++
+	}
+	return replaced, d.awaitMembers("m1", "m2", "m3")
+}

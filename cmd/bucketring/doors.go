@@ -1,0 +1,197 @@
+// doors.go opens the listeners, serves them and closes them again.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	stdlog "log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/bucketring/bucketring/internal/httpapi"
+	"github.com/bucketring/bucketring/transport/limitpb"
+)
+
+// doors are the sockets of a node; nil or empty is off. Gossip opens its own.
+type doors struct {
+	http, grpc, admin, peer net.Listener
+	gossip                  string
+
+	health  *health.Server
+	closers []func(context.Context) // in the order in which they close
+}
+
+// open binds all sockets, so that what is taken shows before anything starts.
+func (d *doors) open(at listen) error {
+	d.gossip, d.health = at.Gossip, health.NewServer()
+	for _, door := range []struct {
+		name, addr string
+		to         *net.Listener
+	}{
+		{"listen-http", at.HTTP, &d.http}, {"listen-grpc", at.GRPC, &d.grpc},
+		{"listen-admin", at.Admin, &d.admin}, {"listen-peer", at.Peer, &d.peer},
+	} {
+		if door.addr == "" {
+			continue
+		}
+		l, err := net.Listen("tcp", door.addr)
+		if err != nil {
+			d.closeSockets()
+			return fmt.Errorf("%s: %w: choose another address with --%s", door.name, err, door.name)
+		}
+		*door.to = l
+	}
+	return nil
+}
+
+func (d *doors) closeSockets() {
+	for _, l := range []net.Listener{d.http, d.grpc, d.admin, d.peer} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+}
+
+// serveClients opens the doors for callers.
+func (s *server) serveClients(group *errgroup.Group) {
+	if s.doors.http != nil {
+		s.doors.serveHTTP(group, "http", s.doors.http, httpapi.Server(s.http, errorLog(s.log)))
+	}
+	if s.doors.grpc != nil {
+		g := s.api.GRPC()
+		healthpb.RegisterHealthServer(g, s.doors.health)
+		s.doors.health.SetServingStatus(limitpb.Limiter_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
+		s.doors.serveGRPC(group, "grpc", s.doors.grpc, g)
+	}
+	for name, addr := range s.addresses() {
+		s.log.Info("listening", "door", name, "addr", addr)
+	}
+}
+
+// addresses returns where each door really listens.
+func (s *server) addresses() map[string]string {
+	all := map[string]string{}
+	for name, l := range map[string]net.Listener{
+		"http": s.doors.http, "grpc": s.doors.grpc, "admin": s.doors.admin, "peer": s.doors.peer,
+	} {
+		if l != nil {
+			all[name] = l.Addr().String()
+		}
+	}
+	if c := s.cluster.Load(); c != nil {
+		all["gossip"] = c.Addr()
+	}
+	return all
+}
+
+func (d *doors) serveHTTP(group *errgroup.Group, name string, l net.Listener, server *http.Server) {
+	group.Go(func() error {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve %s: %w", name, err)
+		}
+		return nil
+	})
+	d.closers = append(d.closers, func(ctx context.Context) {
+		if server.Shutdown(ctx) != nil {
+			_ = server.Close()
+		}
+	})
+}
+
+func (d *doors) serveGRPC(group *errgroup.Group, name string, l net.Listener, server *grpc.Server) {
+	group.Go(func() error {
+		if err := server.Serve(l); err != nil {
+			return fmt.Errorf("serve %s: %w", name, err)
+		}
+		return nil
+	})
+	d.closers = append(d.closers, func(ctx context.Context) {
+		// Streams do not end by themselves, so they get a moment and no more.
+		stop := context.AfterFunc(ctx, server.Stop)
+		defer stop()
+		timer := time.AfterFunc(time.Second, server.Stop)
+		defer timer.Stop()
+		server.GracefulStop()
+	})
+}
+
+// notServing tells those who watch gRPC health to go elsewhere.
+func (d *doors) notServing() { d.health.Shutdown() }
+
+// close ends all servers, together and within ctx.
+func (d *doors) close(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, end := range d.closers {
+		all.Go(func() { end(ctx) })
+	}
+	all.Wait()
+	d.closeSockets()
+}
+
+// adminServer serves operators: metrics, profiles and probes.
+func (s *server) adminServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metrics.Handler())
+	(&httpapi.Health{Checks: s.health.checks}).Register(mux)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	server := httpapi.Server(mux, errorLog(s.log))
+	server.WriteTimeout = 65 * time.Second // profiles take half a minute
+	return server
+}
+
+// errorLog takes what net/http says about single connections.
+func errorLog(log *slog.Logger) *stdlog.Logger {
+	return slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+}
+
+// checkExposure refuses listeners that strangers could reach.
+func checkExposure(cfg *config) error {
+	if cfg.Insecure {
+		return nil
+	}
+	var open []string
+	for name, addr := range map[string]string{
+		"listen-http": cfg.Listen.HTTP, "listen-grpc": cfg.Listen.GRPC, "listen-gossip": cfg.Listen.Gossip, "listen-peer": cfg.Listen.Peer,
+	} {
+		if addr != "" && !isLoopback(addr) && cfg.KeyFile == "" {
+			open = append(open, "--"+name+" "+addr)
+		}
+	}
+	if len(open) > 0 {
+		return fmt.Errorf("%s can be reached by strangers: make a key file with \"bucketring keyring init FILE\" and give it with --key-file, or accept the risk with --insecure",
+			strings.Join(open, ", "))
+	}
+	if addr := cfg.Listen.Admin; addr != "" && !isLoopback(addr) {
+		return fmt.Errorf("--listen-admin %s can be reached by strangers, who could read profiles: bind it to 127.0.0.1, or accept the risk with --insecure", addr)
+	}
+	if len(cfg.Cluster.Join) > 0 && cfg.Cluster.Label == "" {
+		return errors.New("--cluster-join needs --cluster-label: clusters without a label merge when they meet")
+	}
+	return nil
+}
+
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}

@@ -1,0 +1,162 @@
+// look.go shows the cluster: members, ring, explain.
+
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// membersAnswer and its kin are what the commands read of the HTTP answers.
+type membersAnswer struct {
+	Node        string   `json:"node"`
+	RingVersion uint64   `json:"ring_version"`
+	Members     []member `json:"members"`
+}
+
+type member struct {
+	Name   string  `json:"name"`
+	State  string  `json:"state"`
+	Gossip string  `json:"gossip"`
+	Peer   string  `json:"peer"`
+	Zone   string  `json:"zone"`
+	Owned  int     `json:"owned"`
+	Share  float64 `json:"share"`
+	Self   bool    `json:"self"`
+	Since  string  `json:"since"`
+}
+
+func membersCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "members", Short: "List the nodes; exit code 4 if one is dead", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var m membersAnswer
+			if _, err := askerOf(cmd).call(cmd.Context(), http.MethodGet, "/v1/members", nil, &m); err != nil {
+				return err
+			}
+			if err := output(cmd, m, m.text); err != nil {
+				return err
+			}
+			for _, one := range m.Members {
+				if one.State == "dead" {
+					return &exit{code: exitDegraded}
+				}
+			}
+			return nil
+		},
+	}
+	addAddr(cmd)
+	addOutput(cmd)
+	return cmd
+}
+
+func (m *membersAnswer) text() string {
+	cells := [][]string{{"NAME", "STATE", "OWNED", "GOSSIP", "PEER", "ZONE"}}
+	for _, one := range m.Members {
+		name := one.Name
+		if one.Self {
+			name += " *"
+		}
+		cells = append(cells, []string{name, one.State, percent(one.Share), one.Gossip, one.Peer, one.Zone})
+	}
+	return columns(cells) + fmt.Sprintf("ring %d as %s sees it\n", m.RingVersion, m.Node)
+}
+
+func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 1, 64) + " %" }
+
+type ringAnswer struct {
+	Node        string `json:"node"`
+	Version     uint64 `json:"version"`
+	Fingerprint string `json:"fingerprint"`
+	Partitions  int    `json:"partitions"`
+	Members     []struct {
+		Name  string  `json:"name"`
+		Owned int     `json:"owned"`
+		Share float64 `json:"share"`
+	} `json:"members"`
+	Owners []string `json:"owners,omitempty"`
+}
+
+func ringCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "ring", Short: "Show how many partitions each node owns", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path := "/v1/ring"
+			if owners, _ := cmd.Flags().GetBool("owners"); owners {
+				path += "?owners=1"
+			}
+			var r ringAnswer
+			if _, err := askerOf(cmd).call(cmd.Context(), http.MethodGet, path, nil, &r); err != nil {
+				return err
+			}
+			return output(cmd, r, r.text)
+		},
+	}
+	cmd.Flags().Bool("owners", false, "also list the owner of every partition")
+	addAddr(cmd)
+	addOutput(cmd)
+	return cmd
+}
+
+func (r *ringAnswer) text() string {
+	cells := [][]string{{"NAME", "PARTITIONS", "SHARE"}}
+	for _, m := range r.Members {
+		cells = append(cells, []string{m.Name, strconv.Itoa(m.Owned), percent(m.Share)})
+	}
+	text := columns(cells) + fmt.Sprintf("ring %d, fingerprint %s, as %s sees it\n", r.Version, r.Fingerprint, r.Node)
+	for p, owner := range r.Owners {
+		text += fmt.Sprintf("%d %s\n", p, owner)
+	}
+	return text
+}
+
+type explainAnswer struct {
+	Key         string    `json:"key"`
+	Partition   int       `json:"partition"`
+	Owner       string    `json:"owner"`
+	Replica     string    `json:"replica"`
+	Node        string    `json:"node"`
+	RingVersion uint64    `json:"ring_version"`
+	Decision    *decision `json:"decision,omitempty"`
+}
+
+func explainCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "explain KEY", Short: "Show where a key is decided, and its state if --limit is given", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			query := url.Values{"key": {args[0]}}
+			if limit, _ := cmd.Flags().GetString("limit"); limit != "" {
+				query.Set("limit", limit)
+			}
+			var e explainAnswer
+			if _, err := askerOf(cmd).call(cmd.Context(), http.MethodGet, "/v1/explain?"+query.Encode(), nil, &e); err != nil {
+				return err
+			}
+			return output(cmd, e, e.text)
+		},
+	}
+	cmd.Flags().String("limit", "", "limit whose state to show, such as 3/m")
+	addAddr(cmd)
+	addOutput(cmd)
+	return cmd
+}
+
+func (e *explainAnswer) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "partition %d   owner %s", e.Partition, e.Owner)
+	if e.Replica != "" {
+		fmt.Fprintf(&b, "   next %s", e.Replica)
+	}
+	fmt.Fprintf(&b, "   ring %d as %s sees it\n", e.RingVersion, e.Node)
+	if e.Decision != nil {
+		for _, l := range e.Decision.Limits {
+			fmt.Fprintf(&b, "%s   limit %d   remaining %d\n", l.Name, l.Limit, l.Remaining)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bucketring/bucketring/cluster"
+	"github.com/bucketring/bucketring/internal/httpapi"
+	"github.com/bucketring/bucketring/internal/metrics"
+	"github.com/bucketring/bucketring/node"
+	"github.com/bucketring/bucketring/ring"
+	"github.com/bucketring/bucketring/transport"
+)
+
+func serveCommand() *cobra.Command {
+	table := settings(false)
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run one node of a cluster", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := readConfig(cmd, table)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			if with, _ := cmd.Flags().GetBool(stopWithStdin); with {
+				ctx = untilEOF(ctx, cmd.InOrStdin())
+			}
+			return serve(ctx, cfg, newLogger(cmd.ErrOrStderr(), cfg), nil)
+		},
+	}
+	addFlags(cmd.Flags(), table)
+	cmd.Flags().Bool(stopWithStdin, false, "stop when standard input ends, as the demo's nodes do")
+	_ = cmd.Flags().MarkHidden(stopWithStdin)
+	return cmd
+}
+
+const stopWithStdin = "stop-with-stdin"
+
+// untilEOF ends the context when in ends: a parent process has gone then.
+func untilEOF(ctx context.Context, in io.Reader) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		_, _ = io.Copy(io.Discard, in)
+	}()
+	return ctx
+}
+
+// A server is one node with its doors. Its fields are set by open, in order.
+type server struct {
+	cfg  *config
+	log  *slog.Logger
+	keys *keyring
+
+	doors   doors
+	metrics *metrics.Metrics
+	node    *node.Node
+	pool    *transport.Pool
+	peers   *transport.PeerServer
+	api     *transport.Server
+	http    *httpapi.Handler
+	health  readiness
+	placer  ring.Placer
+	cluster atomic.Pointer[cluster.Cluster] // nil while joining, and for a node that stays alone
+}
+
+// serve runs a node until ctx is done, and then drains it. ready, if set, is
+// called once the node answers.
+func serve(ctx context.Context, cfg *config, log *slog.Logger, ready func(*server)) error {
+	s, err := open(cfg, log)
+	if err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(context.Background()) // outlives ctx by the drain
+	defer stop()
+	group, running := errgroup.WithContext(running)
+	s.run(running, group)
+
+	err = s.join(ctx)
+	if err == nil {
+		s.serveClients(group)
+		s.health.set(nil)
+		s.log.Info("ready", "node", cfg.NodeName)
+		if ready != nil {
+			ready(s)
+		}
+		err = s.wait(ctx, running)
+	}
+	s.drain(err == nil)
+	stop()
+	return asExit(errors.Join(err, group.Wait()))
+}
+
+// open makes the parts of a node and its sockets. Nothing runs yet.
+func open(cfg *config, log *slog.Logger) (*server, error) {
+	s := &server{cfg: cfg, log: log, keys: &keyring{}}
+	var err error
+	if cfg.KeyFile != "" {
+		if s.keys, err = readKeyring(cfg.KeyFile); err != nil {
+			return nil, usage(err)
+		}
+	}
+	if err := checkExposure(cfg); err != nil {
+		return nil, usage(err)
+	}
+	if cfg.Insecure {
+		log.Warn("insecure: whoever reaches the listeners is trusted")
+	}
+	s.health.set(errors.New("joining the cluster"))
+	if err := s.wire(); err != nil {
+		return nil, err
+	}
+	return s, asExit(s.doors.open(cfg.Listen))
+}
+
+// wire makes the node, what it asks others with, and what they ask it with.
+func (s *server) wire() error {
+	var err error
+	if s.placer, err = s.keys.placer(); err != nil {
+		return asExit(err)
+	}
+	peers := transport.PeerConfig{
+		Node: s.cfg.NodeName, Boot: uint64(time.Now().UnixNano()), RingSettings: ring.SettingsHash(), Logger: s.log,
+	}
+	if s.keys.secret != nil {
+		if peers.Identity, err = transport.NewIdentity(s.keys.secret, s.cfg.NodeName); err != nil {
+			return asExit(err)
+		}
+	}
+	if s.metrics, err = metrics.New(); err != nil {
+		return asExit(err)
+	}
+	s.pool = transport.NewPool(peers)
+	s.node, err = node.New(node.Config{
+		Name: s.cfg.NodeName, Placer: s.placer, Peers: s.pool, Budget: s.cfg.Budget,
+		MaxKeys: s.cfg.MaxKeys, MaxBytes: memoryFor(s.cfg), Observe: s.metrics.Observe,
+	})
+	if err != nil {
+		return asExit(err)
+	}
+	s.peers = transport.NewPeerServer(peers, s.node.Local())
+	s.api = transport.NewServer(s.node.Door("grpc"))
+	s.http = httpapi.New(httpapi.Config{
+		Limiter: s.node.Door("http"), View: (*view)(s), Health: &httpapi.Health{Checks: s.health.checks}, Logger: s.log,
+	})
+	return nil
+}
+
+// memoryFor returns the bytes that counters may take: what the configuration
+// says, or 60 % of what the process may have.
+func memoryFor(cfg *config) int64 {
+	if cfg.MaxMemory > 0 {
+		return cfg.MaxMemory
+	}
+	limit := debug.SetMemoryLimit(-1)
+	if limit == math.MaxInt64 {
+		limit, _ = memlimit.Set(memlimit.WithRatio(0.9),
+			memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)),
+			memlimit.WithLogger(slog.New(slog.DiscardHandler)))
+	}
+	return limit / 10 * 6
+}
+
+// run starts what must work before the node joins: its upkeep, the listener for
+// peers, which will ask at once, and that for operators, who may look on.
+func (s *server) run(ctx context.Context, group *errgroup.Group) {
+	group.Go(func() error { return s.node.Run(ctx) })
+	if s.doors.peer != nil {
+		s.doors.serveGRPC(group, "peer", s.doors.peer, s.peers.GRPC())
+	}
+	if s.doors.admin != nil {
+		s.doors.serveHTTP(group, "admin", s.doors.admin, s.adminServer())
+	}
+	src := metrics.Sources{
+		Node: s.node.Stats, Version: version, Insecure: s.cfg.Insecure,
+		Panics: map[string]func() int64{
+			"http": func() int64 { return int64(s.http.Stats().Panics) }, "grpc": s.api.Panics,
+		},
+	}
+	if s.doors.gossip != "" {
+		src.Links, src.Peers = s.pool.Stats, s.peers.Stats
+		src.Cluster = func() cluster.Stats {
+			if c := s.cluster.Load(); c != nil {
+				return c.Stats()
+			}
+			return cluster.Stats{}
+		}
+	}
+	s.metrics.Watch(src)
+}
+
+// join makes the node a member of its cluster and follows the ring from then on.
+func (s *server) join(ctx context.Context) error {
+	if s.doors.gossip == "" {
+		return nil
+	}
+	c, err := cluster.Join(ctx, cluster.Config{
+		Name: s.cfg.NodeName, Bind: s.doors.gossip, Advertise: s.cfg.Advertise, Peer: s.doors.peer.Addr().String(),
+		Seeds: s.cfg.Cluster.Join, BootstrapAfter: s.cfg.Cluster.BootstrapAfter,
+		Access: cluster.Access{Label: s.cfg.Cluster.Label, Keys: s.keys.gossip, Insecure: s.cfg.Insecure},
+		Placer: s.placer, OnRing: s.follow, Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.cluster.Store(c)
+	return nil
+}
+
+// follow makes a new ring the one that decides: first the links, then the ring
+// that needs them.
+func (s *server) follow(r *ring.Ring) {
+	var targets []transport.Target
+	for _, m := range r.Members {
+		if m.Name != s.cfg.NodeName {
+			targets = append(targets, transport.Target{Name: m.Name, Addr: m.Addr})
+		}
+	}
+	s.pool.Retain(targets)
+	s.node.SetRing(r)
+	s.log.Info("ring changed", "version", r.Version, "members", len(r.Members), "fingerprint", fmt.Sprintf("%016x", r.Fingerprint))
+}
+
+// wait returns nil when the node shall stop, and an error when it must.
+func (s *server) wait(ctx, running context.Context) error {
+	var superseded <-chan struct{}
+	if c := s.cluster.Load(); c != nil {
+		superseded = c.Superseded()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-running.Done(): // a listener failed; the group has the error
+		return nil
+	case <-superseded:
+		return fmt.Errorf("another node with the name %s has started: give each node its own --node-name", s.cfg.NodeName)
+	}
+}
+
+// linger is how long a node that has left goes on answering: load balancers and
+// peers learn late.
+const linger = 2 * time.Second
+
+// drain lets the others take over, answers on for a moment, and closes the doors.
+// A node that failed to join or must stop does not linger.
+func (s *server) drain(orderly bool) {
+	began := time.Now()
+	s.health.set(errors.New("draining"))
+	s.doors.notServing()
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
+	defer cancel()
+	if c := s.cluster.Load(); c != nil {
+		if err := c.Leave(ctx); err != nil {
+			s.log.Warn("left without goodbye", "err", err)
+		}
+		if orderly {
+			select {
+			case <-time.After(min(linger, s.cfg.Drain/2)):
+			case <-ctx.Done():
+			}
+		}
+	}
+	s.doors.close(ctx)
+	s.pool.Close()
+	s.log.Info("stopped", "node", s.cfg.NodeName, "took", time.Since(began).Round(time.Millisecond))
+}

@@ -1,0 +1,78 @@
+// settings.go is the one table of what can be configured. Flags, environment
+// names, the file's keys, their help and config print all come from it.
+
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// A setting is one key of the flat key space. Its flag is the key with hyphens
+// for dots, its environment name BUCKETRING_ and the key in capitals with
+// underscores.
+type setting struct {
+	key   string
+	value any // the default, which gives the type
+	help  string
+}
+
+// settings are sorted as an operator would read them.
+func settings(dev bool) []setting {
+	gossip, peers := "127.0.0.1:7752", "127.0.0.1:7755"
+	if dev {
+		gossip, peers = "", ""
+	}
+	return []setting{
+		{"node.name", "", "name of this node, stable over restarts, 1 to 63 bytes of a-z 0-9 . - (default the host name)"},
+		{"listen.http", "127.0.0.1:7750", "address of the JSON API; empty switches it off"},
+		{"listen.grpc", "127.0.0.1:7751", "address of the gRPC API; empty switches it off"},
+		{"listen.gossip", gossip, "address of gossip, TCP and UDP; empty for a node that stays alone"},
+		{"listen.admin", "127.0.0.1:7753", "address of metrics, pprof and probes; empty switches it off"},
+		{"listen.peer", peers, "address for other nodes' calls; empty for a node that stays alone"},
+		{"advertise-addr", "", "host under which other nodes reach this one, or a template such as {{ GetPrivateIP }}"},
+		{"cluster.join", []string{}, "other nodes, comma separated: host:port, dns+host:port or dnssrv+name"},
+		{"cluster.label", "", "name of the cluster; nodes with another label do not hear each other"},
+		{"cluster.bootstrap-after", 10 * time.Second, "how long to look for other nodes before starting alone"},
+		{"key-file", "", "file with the cluster's secrets, made by: bucketring keyring init FILE"},
+		{"insecure", false, "allow listeners beyond loopback without a key file: anyone who reaches them is trusted"},
+		{"forward-budget", 25 * time.Millisecond, "how long a call may wait for the node that owns its key"},
+		{"max-keys", int64(0), "most counters kept; 0 leaves it to max-memory"},
+		{"max-memory", "", "most memory for counters, such as 512MiB (default 60 % of the memory limit)"},
+		{"drain-timeout", 30 * time.Second, "most time from SIGTERM to exit"},
+		{"log.level", "info", "least level to log: debug, info, warn or error"},
+		{"log.format", "text", "log as text or json"},
+	}
+}
+
+func (s *setting) flag() string { return strings.ReplaceAll(s.key, ".", "-") }
+
+func (s *setting) env() string {
+	return "BUCKETRING_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(s.key))
+}
+
+// secret reports whether config print must not show the value. No setting takes
+// a secret itself so far; files hold them.
+func (s *setting) secret() bool { return false }
+
+// addFlags declares every setting as a flag. It looks nothing up.
+func addFlags(flags *pflag.FlagSet, table []setting) {
+	for _, s := range table {
+		help := s.help + " [" + s.env() + "]"
+		switch value := s.value.(type) {
+		case string:
+			flags.String(s.flag(), value, help)
+		case bool:
+			flags.Bool(s.flag(), value, help)
+		case int64:
+			flags.Int64(s.flag(), value, help)
+		case time.Duration:
+			flags.Duration(s.flag(), value, help)
+		case []string:
+			flags.StringSlice(s.flag(), value, help)
+		}
+	}
+	flags.String("config", "", "YAML file with settings [BUCKETRING_CONFIG]")
+}

@@ -1,0 +1,81 @@
+// view.go shows the cluster as this node sees it.
+
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/cluster"
+	"github.com/bucketring/bucketring/internal/httpapi"
+	"github.com/bucketring/bucketring/ring"
+)
+
+// A view is the server as the source of members, ring and explain.
+type view server
+
+var _ httpapi.View = (*view)(nil)
+
+// Members implements httpapi.View.
+func (v *view) Members() httpapi.Members {
+	r := v.node.Ring()
+	owned := map[string]int{}
+	for i, n := range r.Owned() {
+		owned[r.Members[i].Name] = n
+	}
+	answer := httpapi.Members{Node: v.cfg.NodeName, RingVersion: r.Version, Members: []httpapi.Member{}}
+	for _, m := range v.known() {
+		answer.Members = append(answer.Members, httpapi.Member{
+			Name: m.Name, State: m.State.String(), Gossip: m.Addr, Peer: m.Peer, Zone: m.Zone,
+			Owned: owned[m.Name], Share: share(owned[m.Name]), Self: m.Self, Since: m.Since,
+		})
+	}
+	return answer
+}
+
+// known returns the members, which is this node alone without a cluster.
+func (v *view) known() []cluster.Member {
+	if c := v.cluster.Load(); c != nil {
+		return c.Members()
+	}
+	return []cluster.Member{{Name: v.cfg.NodeName, State: cluster.StateActive, Self: true}}
+}
+
+// Ring implements httpapi.View.
+func (v *view) Ring() httpapi.Ring {
+	r := v.node.Ring()
+	answer := httpapi.Ring{
+		Node: v.cfg.NodeName, Version: r.Version, Fingerprint: fmt.Sprintf("%016x", r.Fingerprint),
+		Partitions: ring.Partitions, Members: []httpapi.Share{}, Owners: make([]string, ring.Partitions),
+	}
+	for i, n := range r.Owned() {
+		answer.Members = append(answer.Members, httpapi.Share{Name: r.Members[i].Name, Owned: n, Share: share(n)})
+	}
+	for p := range answer.Owners {
+		owner, _ := r.Owner(uint32(p))
+		answer.Owners[p] = owner.Name
+	}
+	return answer
+}
+
+// Explain implements httpapi.View.
+func (v *view) Explain(ctx context.Context, key string, limits []bucketring.Limit) (httpapi.Explanation, error) {
+	req := bucketring.Request{Verb: bucketring.VerbPeek, Key: key, Limits: limits}
+	where, err := v.node.Explain(req)
+	if err != nil {
+		return httpapi.Explanation{}, err
+	}
+	answer := httpapi.Explanation{
+		Key: key, Partition: int(where.Partition), Owner: where.Owner, Replica: where.Replica,
+		Node: v.cfg.NodeName, RingVersion: v.node.Ring().Version,
+	}
+	if len(limits) == 0 {
+		return answer, nil
+	}
+	d, err := v.node.Take(ctx, req)
+	answer.Decision = &d
+	return answer, err
+}
+
+func share(owned int) float64 { return float64(owned) / ring.Partitions }

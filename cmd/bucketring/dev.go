@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -29,10 +30,17 @@ func devCommand() *cobra.Command {
 // welcome tells a developer what to type next.
 func welcome(s *server) string {
 	at := s.addresses()
-	return fmt.Sprintf(`  HTTP %s   gRPC %s   metrics http://%s/metrics
-  try: curl -i '%s/v1/take?key=alice&limit=3/m'
-  or:  bucketring take alice 3/m --addr %s
-`, at["http"], at["grpc"], at["admin"], at["http"], at["http"])
+	var b strings.Builder
+	for _, door := range []struct{ name, format string }{
+		{"http", "  HTTP     http://%s\n"}, {"grpc", "  gRPC     %s\n"}, {"admin", "  metrics  http://%s/metrics\n"},
+		{"http", "  try      curl -i 'http://%s/v1/take?key=alice&limit=3/m'\n"},
+		{"http", "  or       bucketring take alice 3/m --addr %s\n"},
+	} {
+		if addr := at[door.name]; addr != "" {
+			fmt.Fprintf(&b, door.format, addr)
+		}
+	}
+	return b.String()
 }
 
 func versionCommand() *cobra.Command {

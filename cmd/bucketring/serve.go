@@ -59,9 +59,10 @@ func untilEOF(ctx context.Context, in io.Reader) context.Context {
 
 // A server is one node with its doors. Its fields are set by open, in order.
 type server struct {
-	cfg  *config
-	log  *slog.Logger
-	keys *keyring
+	cfg   *config
+	log   *slog.Logger
+	keys  *keyring
+	began time.Time
 
 	doors   doors
 	metrics *metrics.Metrics
@@ -104,7 +105,7 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, ready func(*serve
 
 // open makes the parts of a node and its sockets. Nothing runs yet.
 func open(cfg *config, log *slog.Logger) (*server, error) {
-	s := &server{cfg: cfg, log: log, keys: &keyring{}}
+	s := &server{cfg: cfg, log: log, keys: &keyring{}, began: time.Now()}
 	var err error
 	if cfg.KeyFile != "" {
 		if s.keys, err = readKeyring(cfg.KeyFile); err != nil {

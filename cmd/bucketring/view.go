@@ -24,7 +24,9 @@ func (v *view) Members() httpapi.Members {
 	for i, n := range r.Owned() {
 		owned[r.Members[i].Name] = n
 	}
-	answer := httpapi.Members{Node: v.cfg.NodeName, RingVersion: r.Version, Members: []httpapi.Member{}}
+	answer := httpapi.Members{
+		Node: v.cfg.NodeName, RingVersion: r.Version, Listeners: (*server)(v).addresses(), Members: []httpapi.Member{},
+	}
 	for _, m := range v.known() {
 		answer.Members = append(answer.Members, httpapi.Member{
 			Name: m.Name, State: m.State.String(), Gossip: m.Addr, Peer: m.Peer, Zone: m.Zone,
@@ -39,7 +41,7 @@ func (v *view) known() []cluster.Member {
 	if c := v.cluster.Load(); c != nil {
 		return c.Members()
 	}
-	return []cluster.Member{{Name: v.cfg.NodeName, State: cluster.StateActive, Self: true}}
+	return []cluster.Member{{Name: v.cfg.NodeName, State: cluster.StateActive, Self: true, Since: v.began}}
 }
 
 // Ring implements httpapi.View.

@@ -68,7 +68,7 @@ func appendCounts(b []byte, s *bucketring.LimitState) []byte {
 	b = append(b, `,"limit":`...)
 	b = appendInt(b, s.Limit)
 	b = append(b, `,"remaining":`...)
-	b = appendInt(b, max(s.Remaining, 0))
+	b = appendInt(b, s.Remaining)
 	b = append(b, `,"reset_at":`...)
 	return appendInt(b, s.ResetAt)
 }

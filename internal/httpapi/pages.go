@@ -28,6 +28,9 @@ func (h *Handler) members(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m := h.view.Members()
+	if m.Listeners == nil {
+		m.Listeners = map[string]string{}
+	}
 	m.Members = append([]Member{}, m.Members...)
 	for i := range m.Members {
 		m.Members[i].Share = fourDecimals(m.Members[i].Share)

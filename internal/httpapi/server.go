@@ -16,10 +16,10 @@ const (
 )
 
 // Server returns an HTTP/1.1 server for handler with the bounds of the client
-// listener: a header within 5 s and 32 KiB, a body within 10 s of its
-// beginning, an answer within 10 s, an idle connection for 75 s. What net/http
-// has to say about connections goes to errorLog; nil means the standard logger.
-// The caller chooses the listener, serves and shuts down.
+// listener: a header within 5 s and 32 KiB, a whole request within 10 s, its
+// answer within 10 s, an idle connection for 75 s. What net/http has to say
+// about connections goes to errorLog; nil means the standard logger. The caller
+// chooses the listener, serves and shuts down.
 func Server(handler http.Handler, errorLog *log.Logger) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

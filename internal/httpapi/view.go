@@ -25,6 +25,9 @@ type Members struct {
 	Node string `json:"node"`
 	// RingVersion numbers the ring by which Owned and Share are counted.
 	RingVersion uint64 `json:"ring_version"`
+	// Listeners has the address of each door of the answering node, by name:
+	// http, grpc, admin, gossip, peer.
+	Listeners map[string]string `json:"listeners"`
 	// Members has every member that the node knows, itself included.
 	Members []Member `json:"members"`
 }

@@ -37,7 +37,7 @@ func Set(h http.Header, d *bucketring.Decision) {
 	var room [4 * 20]byte // an int64 has at most 20 characters
 	digits := strconv.AppendInt(room[:0], d.Limit, 10)
 	limitEnd := len(digits)
-	digits = strconv.AppendInt(digits, max(d.Remaining, 0), 10)
+	digits = strconv.AppendInt(digits, d.Remaining, 10)
 	remainingEnd := len(digits)
 	digits = strconv.AppendInt(digits, d.ResetAt, 10)
 	resetEnd := len(digits)

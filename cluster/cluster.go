@@ -80,7 +80,7 @@ func listen(p *plan) (*Cluster, error) {
 	self := p.Name + nameMark + newBootID()
 	c := &Cluster{
 		cfg:        p,
-		gossip:     newGossip(self),
+		gossip:     newGossip(self, p.Placer.Settings()),
 		builder:    ring.NewBuilder(p.Placer, p.Name),
 		flush:      make(chan chan struct{}),
 		superseded: make(chan struct{}),
@@ -89,7 +89,7 @@ func listen(p *plan) (*Cluster, error) {
 		tried:      make(map[netip.AddrPort]bool),
 		record: record{
 			state: StateJoining, boot: uint64(time.Now().UnixNano()), seq: 1,
-			settings: ring.SettingsHash(), wireMin: wireMin, wireMax: wireMax,
+			settings: p.Placer.Settings(), wireMin: wireMin, wireMax: wireMax,
 			peer: p.peer, zone: p.Zone,
 		},
 	}

@@ -39,10 +39,11 @@ func (e *entry) state() State {
 // gossip implements memberlist's delegates. They run under its lock, so they
 // copy, signal and return, and never call memberlist.
 type gossip struct {
-	self    string // our gossip name
-	counts  *counters
-	meta    atomic.Pointer[[]byte] // our record for NodeMeta; the bytes never change
-	changed chan struct{}          // one slot: something changed
+	self     string // our gossip name
+	settings uint32 // of the ring; members with others are refused
+	counts   *counters
+	meta     atomic.Pointer[[]byte] // our record for NodeMeta; the bytes never change
+	changed  chan struct{}          // one slot: something changed
 
 	mu      sync.Mutex        // guards what follows
 	entries map[string]*entry // by gossip name
@@ -56,12 +57,13 @@ var (
 	_ memberlist.MergeDelegate = (*gossip)(nil)
 )
 
-func newGossip(self string) *gossip {
+func newGossip(self string, settings uint32) *gossip {
 	return &gossip{
-		self:    self,
-		counts:  new(counters),
-		changed: make(chan struct{}, 1),
-		entries: make(map[string]*entry),
+		self:     self,
+		settings: settings,
+		counts:   new(counters),
+		changed:  make(chan struct{}, 1),
+		entries:  make(map[string]*entry),
 	}
 }
 
@@ -119,7 +121,7 @@ func (g *gossip) hear(n *memberlist.Node) {
 func (g *gossip) NotifyAlive(n *memberlist.Node) error {
 	e, err := readNode(n)
 	if err == nil {
-		err = e.rec.compatible()
+		err = e.rec.compatible(g.settings)
 	}
 	if err != nil {
 		g.counts.refused.Add(1)
@@ -138,7 +140,7 @@ func (g *gossip) NotifyMerge(nodes []*memberlist.Node) error {
 		e, err := readNode(n)
 		if err == nil {
 			g.noteRivalLocked(n.Name, e)
-			err = e.rec.compatible()
+			err = e.rec.compatible(g.settings)
 		}
 		gone := n.State != memberlist.StateAlive && n.State != memberlist.StateSuspect
 		switch {

@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/bucketring/bucketring/ring"
 )
 
 // A State says what a node does. The zero State is unknown.
@@ -72,7 +70,7 @@ type record struct {
 	flags            uint16
 	boot             uint64 // Unix nanoseconds of the start, or a little above
 	seq              uint64 // rises with every change
-	settings         uint32 // ring.SettingsHash
+	settings         uint32 // ring.Placer.Settings
 	wireMin, wireMax uint16
 	policy           uint64 // of the policies in force; 0 while nobody sets it
 	peer             hostPort
@@ -142,9 +140,9 @@ func cutText(b []byte) (rest []byte, s string, ok bool) {
 
 // compatible says why the node of this record cannot be in one cluster with
 // this one, or nil.
-func (r *record) compatible() error {
-	if want := ring.SettingsHash(); r.settings != want {
-		return fmt.Errorf("ring settings are %08x, ours %08x", r.settings, want)
+func (r *record) compatible(settings uint32) error {
+	if r.settings != settings {
+		return fmt.Errorf("ring settings are %08x, ours %08x: another version or key file", r.settings, settings)
 	}
 	if r.wireMin > wireMax || r.wireMax < wireMin {
 		return fmt.Errorf("peer protocol is %d to %d, ours %d to %d", r.wireMin, r.wireMax, wireMin, wireMax)

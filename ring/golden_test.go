@@ -50,7 +50,7 @@ func describe(r *ring.Ring) string {
 
 func TestGoldenHashes(t *testing.T) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "SettingsHash() = %08x\n", ring.SettingsHash())
+	fmt.Fprintf(&b, "Placer{}.Settings() = %08x\n", ring.Placer{}.Settings())
 	long := strings.Repeat("k", 512)
 	for _, seed := range []uint64{0, 1, 0x0123456789abcdef} {
 		p := ring.Placer{Seed: seed}

@@ -57,6 +57,3 @@ func Partition(hash uint64) uint32 { return uint32(hash % Partitions) }
 // constants above and the seed. Members carry it in their records, and nodes
 // refuse another value.
 func (p Placer) Settings() uint32 { return uint32(p.Sum64([]byte(settings))) }
-
-// SettingsHash is Settings without a seed.
-func SettingsHash() uint32 { return Placer{}.Settings() }

@@ -132,7 +132,7 @@ func (s *server) wire() error {
 		return asExit(err)
 	}
 	peers := transport.PeerConfig{
-		Node: s.cfg.NodeName, Boot: uint64(time.Now().UnixNano()), RingSettings: ring.SettingsHash(), Logger: s.log,
+		Node: s.cfg.NodeName, Boot: uint64(time.Now().UnixNano()), RingSettings: s.placer.Settings(), Logger: s.log,
 	}
 	if s.keys.secret != nil {
 		if peers.Identity, err = transport.NewIdentity(s.keys.secret, s.cfg.NodeName); err != nil {

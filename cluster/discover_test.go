@@ -1,0 +1,138 @@
+package cluster_test
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bucketring/bucketring/cluster"
+)
+
+// A fakeResolver knows some names, and can learn.
+type fakeResolver struct {
+	mu  sync.Mutex // guards what follows
+	ips map[string][]string
+	srv map[string][]*net.SRV
+}
+
+func (r *fakeResolver) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ips []netip.Addr
+	for _, ip := range r.ips[host] {
+		ips = append(ips, netip.MustParseAddr(ip))
+	}
+	if ips == nil {
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	return ips, nil
+}
+
+func (r *fakeResolver) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.srv[name] == nil || service != "" || proto != "" {
+		return "", nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	}
+	return name, r.srv[name], nil
+}
+
+func (r *fakeResolver) learn(host string, ips ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ips = map[string][]string{host: ips}
+}
+
+func TestSeedsResolve(t *testing.T) {
+	resolver := &fakeResolver{
+		ips: map[string][]string{
+			"peers.test": {"10.0.0.1", "10.0.0.7", "::ffff:10.0.0.8", "2001:db8::7"},
+			"a.test":     {"10.0.0.7"},
+			"b.test":     {"10.0.0.9"},
+		},
+		srv: map[string][]*net.SRV{"_gossip._tcp.test": {
+			{Target: "a.test.", Port: 7001}, {Target: "b.test.", Port: 7002}, {Target: "away.test.", Port: 7003},
+		}},
+	}
+	tests := []struct {
+		seed    string
+		want    []string
+		wantErr bool
+	}{
+		{"10.0.0.7:7752", []string{"10.0.0.7:7752"}, false},
+		{"[2001:db8::7]:7752", []string{"[2001:db8::7]:7752"}, false},
+		{addr(1), nil, false}, // ourselves
+		{"10.0.0.1:9999", []string{"10.0.0.1:9999"}, false},
+		{"peers.test:7752", []string{"10.0.0.7:7752", "10.0.0.8:7752", "[2001:db8::7]:7752"}, false},
+		{"dns+peers.test:7752", []string{"10.0.0.7:7752", "10.0.0.8:7752", "[2001:db8::7]:7752"}, false},
+		{"dnssrv+_gossip._tcp.test", []string{"10.0.0.7:7001", "10.0.0.9:7002"}, true},
+		{"away.test:7752", nil, true},
+		{"dnssrv+away.test", nil, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.seed, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				cfg := w.config(1)
+				cfg.Seeds, cfg.Seams.Resolver, cfg.BootstrapAfter = []string{tt.seed, tt.seed}, resolver, time.Millisecond
+				c := w.join(cfg)
+				c.Close() // its goroutine uses the same random numbers
+				addrs, err := c.Resolve(t.Context())
+				var got []string
+				for _, a := range addrs {
+					got = append(got, a.String())
+				}
+				slices.Sort(got)
+				if diff := cmp.Diff(tt.want, got); diff != "" || (err != nil) != tt.wantErr {
+					t.Errorf("Resolve(): err %v, diff\n%s", err, diff)
+				}
+				if s := c.Stats(); tt.wantErr != (s.SeedErrors > 0) {
+					t.Errorf("Stats() counts %d seed errors", s.SeedErrors)
+				}
+			})
+		})
+	}
+}
+
+// A name is looked up at each use, so a node that DNS learns of late is found.
+func TestSeedsAreLookedUpAnew(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		resolver := &fakeResolver{}
+		a, b := w.config(1), w.config(2)
+		a.Seeds, b.Seeds = []string{"dns+peers.test:7752"}, nil
+		a.Seams.Resolver = resolver
+		w.join(b)
+		time.AfterFunc(30*time.Second, func() { resolver.learn("peers.test", "10.0.0.1", "10.0.0.2") })
+		w.join(a)
+		w.until(time.Second, "both are alone", func() bool { return len(w.nodes["node-1"].Ring().Members) == 1 })
+		w.agree(40*time.Second, 2)
+	})
+}
+
+func TestMalformedSeeds(t *testing.T) {
+	for _, seed := range []string{
+		"", "10.0.0.1", "10.0.0.1:", ":7752", "10.0.0.1:0", "10.0.0.1:gossip", "10.0.0.1:70000",
+		"tcp+10.0.0.1:7752", "dnssrv+", "dnssrv+name:7752", "dns+name", "a b:1", "2001:db8::1:7752x",
+	} {
+		_, err := cluster.Join(t.Context(), cluster.Config{
+			Name: "node", Bind: "127.0.0.1:0", Peer: ":1", Seeds: []string{seed},
+		})
+		if err == nil || !strings.HasPrefix(err.Error(), "cluster: seed ") {
+			t.Errorf("Join with seed %q = %v, want an error that names it", seed, err)
+		}
+	}
+}
+
+func TestEnoughSeeds(t *testing.T) {
+	for n, want := range map[int]int{1: 4, 2: 4, 9: 4, 10: 8, 99: 8, 100: 12} {
+		if got := cluster.Enough(n); got != want {
+			t.Errorf("enough(%d) = %d, want %d", n, got, want)
+		}
+	}
+}

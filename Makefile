@@ -1,0 +1,75 @@
+# Everything that a developer types. Go, git and make are enough; the targets for
+# containers need Docker, and generate needs protoc.
+
+MODULES   := . deploy/test
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+REVISION  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+IMAGE     ?= bucketring:dev
+FUZZTIME  ?= 5s
+BENCHTIME ?= 10ms
+N         ?= 5
+
+BIN      := bin/bucketring
+MAX_SIZE := 25000000
+BUILDER  ?= docker build
+COMPOSE  ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+UP        = BUCKETRING_IMAGE=$(IMAGE) $(COMPOSE) $(if $(OBSERVE),--env-file deploy/prometheus/observe.env) up -d --no-build
+# The race detector needs a C compiler; go env says 0 where there is none.
+RACE      = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+TOOL      = go tool -modfile=$(CURDIR)/.ci/tools.mod
+
+.PHONY: help build test race fuzz bench lint generate check-generated demo image up down scale ci
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build the static, stripped binary and show its size
+	CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/bucketring
+	@size=$$(wc -c <$(BIN)); echo "$(BIN) $(VERSION): $$size bytes, at most $(MAX_SIZE)"; test $$size -le $(MAX_SIZE)
+
+test: ## Run all tests, with the race detector where there is a C compiler
+	@$(if $(RACE),,echo "no C compiler: the race detector stays off")
+	go test $(RACE) ./...
+	go -C deploy/test test -count=1 -v ./...
+
+race: ## Run all tests anew, in random order, and insist on the race detector
+	go test -race -count=1 -shuffle=on ./...
+	go -C deploy/test test -race -count=1 -v ./...
+
+fuzz: ## Run every fuzz target for FUZZTIME, 5s if not given
+	@.ci/fuzz.sh $(FUZZTIME)
+
+bench: ## Run every benchmark once for BENCHTIME, 10ms if not given
+	go test -vet=off -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$(.ci/packages.sh Benchmark)
+
+lint: ## Check format, vet, staticcheck, go fix, modules and the house rules
+	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "run gofmt -w on:" $$bad; exit 1; }
+	@for m in $(MODULES); do .ci/lint.sh $$m || exit 1; done
+	go test -count=1 ./internal/house
+
+generate: ## Make the generated code anew; needs protoc
+	go generate ./...
+
+check-generated: ## Fail if the generated code is not what make generate makes
+	@.ci/generated.sh
+
+demo: ## Show a cluster on this machine keep its promises; needs no Docker
+	go run ./cmd/bucketring demo
+
+image: export GOOS := linux
+image: build ## Build the container image from scratch
+	$(BUILDER) -f deploy/Dockerfile -t $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
+
+up: image ## Start three nodes in containers; OBSERVE=1 adds Prometheus
+	$(UP)
+	@$(COMPOSE) ps
+
+scale: ## Change the number of nodes that up started: make scale N=5
+	$(UP) --no-recreate --scale node=$(N)
+	@$(COMPOSE) ps
+
+down: ## Stop the containers and keep the key file
+	$(COMPOSE) --profile observe down
+
+ci: ## Run all that must pass before a merge, and show how long each step took
+	@.ci/steps.sh lint check-generated build race fuzz bench

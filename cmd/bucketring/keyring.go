@@ -114,15 +114,22 @@ func initKeyring(name string) error {
 
 func keyringCommand() *cobra.Command {
 	parent := &cobra.Command{Use: "keyring", Short: "Make the file with the cluster's secrets", RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	parent.AddCommand(&cobra.Command{
+	make := &cobra.Command{
 		Use: "init FILE", Short: "Make a new key file, readable by its owner only", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if keep, _ := cmd.Flags().GetBool("keep"); keep {
+				if _, err := readKeyring(args[0]); err == nil {
+					return nil
+				}
+			}
 			if err := initKeyring(args[0]); err != nil {
 				return asExit(err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s written: copy it to every node and start each with --key-file %s\n", args[0], args[0])
 			return nil
 		},
-	})
+	}
+	make.Flags().Bool("keep", false, "succeed if the file exists and is good")
+	parent.AddCommand(make)
 	return parent
 }

@@ -108,11 +108,13 @@ func (r *ringAnswer) text() string {
 	for _, m := range r.Members {
 		cells = append(cells, []string{m.Name, strconv.Itoa(m.Owned), percent(m.Share)})
 	}
-	text := columns(cells) + fmt.Sprintf("ring %d, fingerprint %s, as %s sees it\n", r.Version, r.Fingerprint, r.Node)
+	var text strings.Builder
+	text.WriteString(columns(cells))
+	fmt.Fprintf(&text, "ring %d, fingerprint %s, as %s sees it\n", r.Version, r.Fingerprint, r.Node)
 	for p, owner := range r.Owners {
-		text += fmt.Sprintf("%d %s\n", p, owner)
+		fmt.Fprintf(&text, "%d %s\n", p, owner)
 	}
-	return text
+	return text.String()
 }
 
 type explainAnswer struct {

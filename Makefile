@@ -1,7 +1,7 @@
 # Everything that a developer types. Go, git and make are enough; the targets for
 # containers need Docker, and generate needs protoc.
 
-MODULES   := . deploy/test
+MODULES   := . deploy/test bench/rivals
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 REVISION  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGE     ?= bucketring:dev

@@ -40,14 +40,26 @@ func fmix64(h uint64) uint64 {
 // Key hashes the parts of a placement key: the namespace and the value that
 // keeps one caller's limits together, each below 64 KiB. Each part carries its
 // length, so that no two lists of parts look alike. It does not allocate for
-// parts of up to about 1,000 bytes together.
+// parts of up to 1,000 bytes together.
 func (p Placer) Key(namespace, value string) uint64 {
+	if len(namespace)+len(value) > 124 {
+		return p.longKey(namespace, value)
+	}
+	var stack [128]byte // clearing a larger one would cost every call
+	return p.Sum64(appendParts(stack[:0], namespace, value))
+}
+
+//go:noinline
+func (p Placer) longKey(namespace, value string) uint64 {
 	var stack [1024]byte
-	b := binary.BigEndian.AppendUint16(stack[:0], uint16(len(namespace)))
+	return p.Sum64(appendParts(stack[:0], namespace, value))
+}
+
+func appendParts(b []byte, namespace, value string) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(namespace)))
 	b = append(b, namespace...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(value)))
-	b = append(b, value...)
-	return p.Sum64(b)
+	return append(b, value...)
 }
 
 // Partition returns the partition of a hash made by a Placer.

@@ -48,7 +48,7 @@ var plan = map[string]room{
 	"client":                    {5, ". ring transport", "grpc protobuf"}, // "nothing new": what transport brings anyway
 	"client/httplimit":          {5, ". internal/ratefield", ""},
 	"client/grpclimit":          {5, ".", "grpc"},
-	"bench":                     {5, ". bucket node policy ring transport internal/workload", ""},
+	"bench":                     {5, ". bucket node policy ring transport transport/limitpb internal/workload", "grpc"},
 	"cmd/bucketring": {6, anything,
 		"cobra pflag koanf exporter-toolkit otel systemd terminal x/sync automemlimit grpc"},
 }

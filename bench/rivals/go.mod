@@ -1,0 +1,18 @@
+module github.com/bucketring/bucketring/bench/rivals
+
+go 1.26.0
+
+require (
+	github.com/bucketring/bucketring v0.0.0
+	github.com/sethvargo/go-limiter v0.7.1
+	github.com/throttled/throttled/v2 v2.15.0
+	golang.org/x/time v0.16.0
+)
+
+require (
+	github.com/buraksezer/consistent v1.0.0 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/hashicorp/golang-lru v1.0.2 // indirect
+)
+
+replace github.com/bucketring/bucketring => ../..

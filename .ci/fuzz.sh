@@ -10,7 +10,7 @@ for package in $packages; do
 	targets=$(go test -vet=off -list '^Fuzz' "$package")
 	for target in $(echo "$targets" | grep '^Fuzz'); do
 		echo "$package $target"
-		go test -vet=off -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime "$time" "$package"
+		go test -vet=off -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 1x "$package"
 		ran=$((ran + 1))
 	done
 done

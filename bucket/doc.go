@@ -20,15 +20,16 @@
 // The caller reads the clocks once and hands the reading in as [Now]. Token
 // buckets and first-request windows count on the monotonic clock, in whole
 // microseconds and milliseconds; epoch and sliding windows on the wall clock.
-// An earlier reading than the last is legal and admits nothing more.
+// An earlier reading than the last is legal and admits nothing more, but where
+// Sweep with a later one has dropped the counter in between.
 //
 // # Invariant
 //
 // A counter admits within any interval w at most capacity + rate·w (token
-// bucket), amount per window (fixed), amount per Per (sliding). The word is 0
-// for an unused counter, and a counter that equals an unused one carries no
-// information: Sweep drops exactly those. A counter below full is never dropped
-// to make room; when the table is full, new keys share one counter per limit.
+// bucket), amount per window (fixed), amount per Per (sliding). The word of a
+// new counter is 0. A counter that equals an unused one carries no information:
+// Sweep drops exactly those. A counter below full is never dropped to make room;
+// when the table is full, new keys share one counter per limit.
 //
 // # Concurrency
 //

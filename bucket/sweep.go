@@ -86,22 +86,22 @@ type limitID struct {
 // yet another limit are denied.
 const maxShared = 1024
 
-// do carries out a verb at the shared counter of the rule's limit, under the
-// rule's amount. What changes nothing is done to a copy.
-func (o *overflow) do(verb bucketring.Verb, r *rule, now Now, n int64, changes bool) Result {
+// do carries out a call at the shared counter of the rule's limit, under the
+// rule's amount. A call that changes nothing is answered from a copy.
+func (o *overflow) do(r *rule, c call, changes bool) Result {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	id := limitID{r.limit.Algorithm, r.limit.Align, r.limit.Per}
 	b := o.shared[id]
 	switch {
 	case b == nil && len(o.shared) >= maxShared:
-		b, changes = newBucket(r, 0, "", now, r.capacity), false
+		b, changes = newBucket(r, 0, "", c.now, r.capacity), false
 	case b == nil:
-		b = newBucket(r, 0, "", now, 0)
+		b = newBucket(r, 0, "", c.now, 0)
 	case !changes || !b.rule.is(&r.limit):
-		b = b.adjusted(r, now)
+		b = b.adjusted(r, c.now)
 	}
-	res, _ := b.do(verb, now, n) // not sealed: only sweep does, and drops it
+	res, _ := b.do(c.verb, c.now, c.n) // not sealed: only sweep does, and drops it
 	if changes {
 		if o.shared == nil {
 			o.shared = make(map[limitID]*bucket)

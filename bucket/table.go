@@ -86,7 +86,7 @@ func (t *Table) Do(verb bucketring.Verb, c Counter, now Now, n int64) Result {
 	for {
 		b := p.find(hash, c)
 		if b == nil || !b.rule.is(c.Limit) {
-			return t.other(verb, p, b, hash, c, now, n)
+			return t.other(p, b, hash, call{verb, c, now, n})
 		}
 		if res, ok := b.do(verb, now, n); ok {
 			return res
@@ -94,7 +94,8 @@ func (t *Table) Do(verb bucketring.Verb, c Counter, now Now, n int64) Result {
 		// The bucket was sealed between the look-up and the charge. Whoever
 		// sealed it holds the lock until the slot has changed.
 		p.mu.Lock()
-		p.mu.Unlock() //nolint:staticcheck // waiting is the purpose
+		//lint:ignore SA2001 waiting is the purpose
+		p.mu.Unlock()
 	}
 }
 
@@ -113,48 +114,57 @@ func scatter(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// other carries out a verb where no bucket exists (b is nil) or b counts under
-// another amount. What changes nothing creates nothing: it is answered from a
-// bucket that nobody else sees. A bucket that is new is charged before others
-// can see it, so that none of them adjusts or drops it in between.
-func (t *Table) other(verb bucketring.Verb, p *part, b *bucket, hash uint64, c Counter, now Now, n int64) Result {
-	r := t.rules.get(*c.Limit)
-	changes := b == nil && c.Spent > 0
-	switch verb {
+// A call is what a caller wants of a counter.
+type call struct {
+	verb bucketring.Verb
+	Counter
+	now Now
+	n   int64
+}
+
+// changes reports whether the call leaves a trace at b, which counts under
+// another amount or, if it is nil, does not exist yet.
+func (c *call) changes(b *bucket) bool {
+	switch c.verb {
 	case bucketring.VerbTake:
-		changes = changes || 0 < n && n <= r.capacity
-	case bucketring.VerbRefund, bucketring.VerbReset:
-		changes = changes || b != nil // they apply to what is there
-	}
-	if !changes {
-		switch {
-		case b != nil:
-			b = b.adjusted(r, now)
-		case t.isFull(c):
-			return t.overflow.do(verb, r, now, n, false)
-		default:
-			b = newBucket(r, hash, c.Key, now, 0)
+		if 0 < c.n && c.n <= c.Limit.Capacity() {
+			return true
 		}
-		res, _ := b.do(verb, now, n)
-		return res
+	case bucketring.VerbRefund, bucketring.VerbReset:
+		if b != nil {
+			return true
+		}
+	}
+	return b == nil && c.Spent > 0
+}
+
+// other carries out a call where no bucket exists (b is nil) or b counts under
+// another amount. A bucket that is new is charged before others can see it, so
+// that none of them adjusts or drops it in between.
+func (t *Table) other(p *part, b *bucket, hash uint64, c call) Result {
+	r := t.rules.get(*c.Limit)
+	if b == nil && !c.changes(nil) { // floods of these need no lock
+		return t.look(nil, r, c)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	old := p.find(hash, c) // again: it may have come meanwhile
+	old := p.find(hash, c.Counter) // again: it may have come or gone meanwhile
 	switch {
 	case old != nil && old.rule.is(c.Limit):
-		res, _ := old.do(verb, now, n) // not sealed: the lock is held
+		res, _ := old.do(c.verb, c.now, c.n) // not sealed: the lock is held
 		return res
+	case !c.changes(old):
+		return t.look(old, r, c)
 	case old != nil:
 		old.seal()
-		b = old.adjusted(r, now)
-	case t.isFull(c) && (t.sweepFullLocked(p, now) == 0 || t.isFull(c)):
+		b = old.adjusted(r, c.now)
+	case t.isFull(c.Counter) && (t.sweepFullLocked(p, c.now) == 0 || t.isFull(c.Counter)):
 		t.overflowed.Add(1)
-		return t.overflow.do(verb, r, now, n, true)
+		return t.overflow.do(r, c, true)
 	default:
-		b = newBucket(r, hash, strings.Clone(c.Key), now, c.Spent) // a key may be part of a large message
+		b = newBucket(r, hash, strings.Clone(c.Key), c.now, c.Spent) // a key may be part of a large message
 	}
-	res, _ := b.do(verb, now, n)
+	res, _ := b.do(c.verb, c.now, c.n)
 	if old != nil {
 		p.replaceLocked(old, b)
 		t.bytes.Add(b.size() - old.size())
@@ -164,6 +174,21 @@ func (t *Table) other(verb bucketring.Verb, p *part, b *bucket, hash uint64, c C
 	p.insertLocked(b)
 	t.keys.Add(1)
 	t.bytes.Add(b.size())
+	return res
+}
+
+// look answers a call that changes nothing, from a bucket that nobody else sees.
+// What changes nothing creates nothing.
+func (t *Table) look(b *bucket, r *rule, c call) Result {
+	switch {
+	case b != nil:
+		b = b.adjusted(r, c.now)
+	case t.isFull(c.Counter):
+		return t.overflow.do(r, c, false)
+	default:
+		b = newBucket(r, 0, c.Key, c.now, 0)
+	}
+	res, _ := b.do(c.verb, c.now, c.n)
 	return res
 }
 

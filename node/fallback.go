@@ -64,12 +64,11 @@ func shareOf(l bucketring.Limit, members int) bucketring.Limit {
 // what the owner had given out is not known here: N nodes admit at most N more
 // plus what the rate allows.
 func (n *Node) shared(hash uint64, req *bucketring.Request, local []bucketring.Limit) bucketring.Decision {
-	portion := *req
-	portion.Limits = local
 	c := call{
-		table: n.share.table, now: n.local.clock.now(), part: uint32(hash % 64), req: &portion,
+		table: n.share.table, clock: n.local.clock, now: n.local.clock.now(), part: uint32(hash % 64), req: *req,
 		spent: func(l *bucketring.Limit) int64 { return max(l.Capacity()-1, 0) },
 	}
+	c.req.Limits = local
 	return c.decide()
 }
 

@@ -54,7 +54,7 @@ func (l *Local) Take(ctx context.Context, req bucketring.Request) (bucketring.De
 
 // decide carries out a resolved call on this node's counters.
 func (l *Local) decide(hash uint64, req *bucketring.Request) bucketring.Decision {
-	c := call{table: l.table, part: ring.Partition(hash), req: req}
+	c := call{table: l.table, clock: l.clock, part: ring.Partition(hash), req: *req}
 	strict, several := c.anyStrict(), len(req.Limits) > 1
 	var d bucketring.Decision
 	if !strict || !several {
@@ -82,9 +82,10 @@ func (l *Local) apart(hash uint64, c *call) bucketring.Decision {
 // A call is one request on one table at one moment.
 type call struct {
 	table *bucket.Table
-	now   bucket.Now
+	clock *clock
+	now   bucket.Now // of the decision
 	part  uint32
-	req   *bucketring.Request
+	req   bucketring.Request            // a copy: a pointer would move every request to the heap
 	spent func(*bucketring.Limit) int64 // what a new counter lacks; nil for nothing
 }
 
@@ -180,10 +181,14 @@ func (c *call) charge(states []bucketring.LimitState) bool {
 		if states[i].Allowed {
 			continue
 		}
+		now := c.clock.now()
 		for back := range step {
 			j := (scarcest + back) % len(states)
-			c.do(bucketring.VerbRefund, &c.req.Limits[j], c.req.Cost)
+			if now.Mono-c.now.Mono < int64(states[j].ResetAfter) { // else it came back by itself
+				c.do(bucketring.VerbRefund, &c.req.Limits[j], c.req.Cost)
+			}
 		}
+		c.now = now
 		return false
 	}
 	return true

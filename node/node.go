@@ -106,7 +106,7 @@ func (n *Node) forward(ctx context.Context, r *ring.Ring, hash uint64, req *buck
 	asking, cancel := n.withBudget(ctx)
 	defer cancel()
 	owner, ok := r.Owner(ring.Partition(hash))
-	for tries := 0; ok && tries < 2 && n.cfg.Peers != nil; tries++ {
+	for tries := 0; ok && tries < 2 && n.cfg.Peers != nil && asking.Err() == nil; tries++ {
 		d, err := n.cfg.Peers.Peer(owner.Addr).Take(asking, *req)
 		if err == nil {
 			n.stats.forwarded.Add(1)

@@ -1,0 +1,120 @@
+package node_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/bucketring/bucketring"
+)
+
+// benchmark takes with the requests in turn and checks the last answer.
+func benchmark(b *testing.B, l bucketring.Limiter, reqs []bucketring.Request, allowed bool) {
+	b.Helper()
+	ctx, i := context.Background(), 0
+	var d bucketring.Decision
+	for _, req := range reqs { // from here on they are known
+		mustTake(b, l, req)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		d, _ = l.Take(ctx, reqs[i])
+		if i++; i == len(reqs) {
+			i = 0
+		}
+	}
+	if d.Allowed != allowed {
+		b.Fatalf("last Take = %+v, want allowed %v", d, allowed)
+	}
+}
+
+// requests are takes of keys with a limit.
+func requests(b *testing.B, keys int, text string) []bucketring.Request {
+	all, l := make([]bucketring.Request, keys), limits(b, text)
+	for i := range all {
+		all[i] = take(fmt.Sprint("account:", i), l)
+	}
+	return all
+}
+
+func BenchmarkOwnedHotKey(b *testing.B) {
+	n := newCluster(b, 1).nodes[0]
+	for _, a := range bucketring.Algorithms() {
+		b.Run(a.String(), func(b *testing.B) {
+			benchmark(b, n, requests(b, 1, "1000000000/s algorithm="+a.String()), true)
+		})
+	}
+}
+
+func BenchmarkOwned100kKeys(b *testing.B) {
+	benchmark(b, newCluster(b, 1).nodes[0], requests(b, 100_000, "1000000/s"), true)
+}
+
+func BenchmarkOwnedDenied(b *testing.B) {
+	for _, tail := range []string{"", " accuracy=strict"} {
+		b.Run("1"+tail, func(b *testing.B) {
+			benchmark(b, newCluster(b, 1).nodes[0], requests(b, 1, "1/366d"+tail), false)
+		})
+	}
+}
+
+func BenchmarkOwnedTwoLimits(b *testing.B) {
+	for _, tail := range []string{"", " accuracy=strict"} {
+		b.Run("2"+tail, func(b *testing.B) {
+			benchmark(b, newCluster(b, 1).nodes[0], requests(b, 1, "1000000000/s"+tail+", 1000000000/m"+tail), true)
+		})
+	}
+}
+
+func BenchmarkOwnedParallel(b *testing.B) {
+	for _, keys := range []int{1, 1024} {
+		b.Run(fmt.Sprint("keys=", keys), func(b *testing.B) {
+			n, reqs := newCluster(b, 1).nodes[0], requests(b, keys, "1000000000/s")
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				ctx := context.Background()
+				for i := 0; pb.Next(); i++ {
+					if _, err := n.Take(ctx, reqs[i%keys]); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkForward is the node's part of a forwarded call: nothing is sent.
+func BenchmarkForward(b *testing.B) {
+	c := newCluster(b, 2)
+	local := c.nodes[1].Local()
+	c.nodes[0].SetRing(c.ring("n1", "n2"))
+	c.nodes[1].SetRing(c.ring("n2", "n2"))
+	c.wires.put("n2", answers(func(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+		c.wires.asked() // would grow
+		return local.Take(ctx, req)
+	}))
+	benchmark(b, c.nodes[0], requests(b, 1, "1000000000/s"), true)
+}
+
+// BenchmarkFallback is a call whose owner refuses at once.
+func BenchmarkFallback(b *testing.B) {
+	for _, how := range []string{"local", "allow", "deny"} {
+		b.Run(how, func(b *testing.B) {
+			c := newCluster(b, 2)
+			c.nodes[0].SetRing(c.ring("n1", "n2"))
+			c.wires.put("n2", refusal(""))
+			benchmark(b, forgetful{c.nodes[0], c.wires}, requests(b, 1, "1000000000/s unavailable="+how), how != "deny")
+		})
+	}
+}
+
+// forgetful empties the list of asks, which would grow.
+type forgetful struct {
+	bucketring.Limiter
+	wires *wires
+}
+
+func (f forgetful) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+	f.wires.asked()
+	return f.Limiter.Take(ctx, req)
+}

@@ -1,0 +1,70 @@
+package node
+
+import (
+	"time"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/bucket"
+	"github.com/bucketring/bucketring/ring"
+)
+
+const (
+	ShareKeys = shareKeys
+	LargeStep = largeStep
+	StepHold  = stepHold
+)
+
+// Describe is the choice of what an answer describes.
+func Describe(states []bucketring.LimitState, cost int64) bucketring.Decision {
+	return describe(states, cost)
+}
+
+// ShareOf is a limit divided among members.
+func ShareOf(l bucketring.Limit, members int) bucketring.Limit { return shareOf(l, members) }
+
+// UnixUp rounds Unix nanoseconds up to seconds.
+func UnixUp(ns int64) int64 { return unixUp(ns) }
+
+// ClockNow is the node's reading of its clocks.
+func (n *Node) ClockNow() bucket.Now { return n.local.clock.now() }
+
+// SetWallOff makes the node's clock see a wall clock that is off from the real
+// one, as it would once a second.
+func (n *Node) SetWallOff(off time.Duration) { n.local.clock.sample(time.Now().Add(off)) }
+
+// SweepAll sweeps as often as a whole round of Run does.
+func (n *Node) SweepAll() {
+	for range sweepRound / tick {
+		n.sweep(n.local.clock.now())
+	}
+}
+
+// TakeBetween is a take of several limits on the node's own counters. Before
+// each step on a counter it calls between with the step's number, from 1.
+func (n *Node) TakeBetween(req bucketring.Request, between func(step int)) bucketring.Decision {
+	step := 0
+	c := call{table: n.local.table, clock: n.local.clock, now: n.local.clock.now(), part: n.partition(&req), req: req}
+	c.spent = func(*bucketring.Limit) int64 {
+		step++
+		between(step)
+		return 0
+	}
+	return c.all()
+}
+
+// Touch does a verb on one counter of the node and nothing else.
+func (n *Node) Touch(verb bucketring.Verb, key string, limit bucketring.Limit, cost int64) bucketring.LimitState {
+	req := bucketring.Request{Verb: verb, Key: key, Limits: []bucketring.Limit{limit}, Cost: cost}
+	c := call{table: n.local.table, clock: n.local.clock, now: n.local.clock.now(), part: n.partition(&req), req: req}
+	return c.one().LimitState
+}
+
+// LockEntity does what a strict call with several limits does first.
+func (n *Node) LockEntity(key string) (unlock func()) {
+	hash := n.hash(&bucketring.Request{Key: key})
+	mu := &n.local.strict[hash%uint64(len(n.local.strict))]
+	mu.Lock()
+	return mu.Unlock
+}
+
+func (n *Node) partition(req *bucketring.Request) uint32 { return ring.Partition(n.hash(req)) }

@@ -97,7 +97,7 @@ func (o *overflow) do(r *rule, c call, changes bool) Result {
 	case b == nil && len(o.shared) >= maxShared:
 		b, changes = newBucket(r, 0, "", c.now, r.capacity), false
 	case b == nil:
-		b = newBucket(r, 0, "", c.now, 0)
+		b = newBucket(r, 0, "", c.now, c.Spent)
 	case !changes || !b.rule.is(&r.limit):
 		b = b.adjusted(r, c.now)
 	}

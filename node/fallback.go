@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/bucketring/bucketring"
@@ -12,14 +13,17 @@ import (
 )
 
 // A share holds what this node admits of limits whose owner is away. It is a
-// table of its own: these counters are nobody's truth.
-type share struct{ table *bucket.Table }
+// table of its own: these counters are nobody's truth. It begins anew with each
+// ring, or a second outage would find what was saved since the first.
+type share struct{ table atomic.Pointer[bucket.Table] }
 
 // shareKeys bounds the keys that are counted without their owner.
 const shareKeys = 65536
 
-func (s *share) init() {
-	s.table = bucket.New(bucket.Config{Partitions: 64, MaxKeys: shareKeys})
+const shareParts = 64
+
+func (s *share) forget() {
+	s.table.Store(bucket.New(bucket.Config{Partitions: shareParts, MaxKeys: shareKeys}))
 }
 
 // fallback decides by the limits' Unavailable modes. One deny refuses the call;
@@ -41,7 +45,7 @@ func (n *Node) fallback(r *ring.Ring, hash uint64, req *bucketring.Request) (buc
 	if len(local) == 0 {
 		return n.open(req), nil
 	}
-	d := n.shared(hash, req, local)
+	d := n.shared(hash, req, local, len(r.Members))
 	if len(local) < len(req.Limits) {
 		d.Limits = nil // the limits that had no say are not described
 	}
@@ -60,13 +64,17 @@ func shareOf(l bucketring.Limit, members int) bucketring.Limit {
 	return l
 }
 
-// shared enforces this node's share. A counter begins with one token, because
-// what the owner had given out is not known here: N nodes admit at most N more
-// plus what the rate allows.
-func (n *Node) shared(hash uint64, req *bucketring.Request, local []bucketring.Limit) bucketring.Decision {
+// shared enforces this node's share. A counter begins with this node's part of
+// what the owner had left when it spoke within the last second. Without such a
+// word it begins with one token: then N nodes admit at most N more plus what the
+// rate allows.
+func (n *Node) shared(hash uint64, req *bucketring.Request, local []bucketring.Limit, members int) bucketring.Decision {
+	now := n.local.clock.now()
 	c := call{
-		table: n.share.table, clock: n.local.clock, now: n.local.clock.now(), part: uint32(hash % 64), req: *req,
-		spent: func(l *bucketring.Limit) int64 { return max(l.Capacity()-1, 0) },
+		table: n.share.table.Load(), clock: n.local.clock, now: now, part: uint32(hash % shareParts), req: *req,
+		spent: func(l *bucketring.Limit) int64 {
+			return max(l.Capacity()-n.seen.part(hash, l, now.Mono, members), 0)
+		},
 	}
 	c.req.Limits = local
 	return c.decide()

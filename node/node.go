@@ -44,6 +44,7 @@ type Node struct {
 	local    *Local
 	policies policy.Set
 	share    share
+	seen     verdicts // what owners said last
 	doors    doors
 	stats    counters
 }
@@ -64,7 +65,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, local: newLocal(cfg, alone)}
-	n.share.init()
+	n.share.forget()
 	return n, nil
 }
 
@@ -73,7 +74,10 @@ func New(cfg Config) (*Node, error) {
 func (n *Node) Local() *Local { return n.local }
 
 // SetRing makes r the ring from the next call on.
-func (n *Node) SetRing(r *ring.Ring) { n.local.ring.Store(r) }
+func (n *Node) SetRing(r *ring.Ring) {
+	n.local.ring.Store(r)
+	n.share.forget() // of the outages that this ends
+}
 
 // Ring returns the present ring.
 func (n *Node) Ring() *ring.Ring { return n.local.ring.Load() }
@@ -111,7 +115,9 @@ func (n *Node) forward(ctx context.Context, r *ring.Ring, hash uint64, req *buck
 		if err == nil {
 			n.stats.forwarded.Add(1)
 			d.Node, d.Owner = n.cfg.Name, owner.Name
-			stamp(&d, n.local.clock.now(), req.Limits)
+			now := n.local.clock.now()
+			stamp(&d, now, req.Limits)
+			n.seen.note(hash, req, &d, now.Mono)
 			return d, nil
 		}
 		if errors.Is(err, bucketring.ErrInvalid) {

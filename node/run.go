@@ -43,7 +43,7 @@ func (n *Node) sweep(now bucket.Now) {
 	// have just ended go on: their counters have to be there.
 	now.Wall -= int64(largeStep)
 	n.local.table.Sweep(now, budget)
-	n.share.table.Sweep(now, 1)
+	n.share.table.Load().Sweep(now, 1)
 }
 
 // nearly reports whether a figure is above 85 % of its bound, if there is one.

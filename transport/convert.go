@@ -77,13 +77,14 @@ func fromVerdict(v *peerpb.Verdict, req *bucketring.Request) (d bucketring.Decis
 
 // --- the public API ---
 
-// fromTake reads a public request. The error is ErrInvalid.
+// fromTake reads a public request, nil if there was none. The error is
+// ErrInvalid.
 func fromTake(verb bucketring.Verb, m *limitpb.TakeRequest) (bucketring.Request, error) {
 	req := bucketring.Request{
 		Verb: verb, Key: m.GetKey(), Cost: 1,
 		Namespace: m.GetNamespace(), Attributes: m.GetAttributes(),
 	}
-	if m.Cost != nil {
+	if m != nil && m.Cost != nil {
 		req.Cost = m.GetCost()
 	}
 	if m.GetLimit() == "" {

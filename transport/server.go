@@ -123,7 +123,7 @@ func (s *Server) answer(ctx context.Context, verb bucketring.Verb, m *limitpb.Ta
 	}()
 	if err != nil {
 		return &limitpb.Answer{Result: &limitpb.Answer_Error{
-			Error: &limitpb.Error{Code: int32(codeOf(err)), Detail: err.Error()},
+			Error: &limitpb.Error{Code: int32(codeOf(err)), Detail: status.Convert(err).Message()},
 		}}
 	}
 	return &limitpb.Answer{Result: &limitpb.Answer_Decision{Decision: toDecision(&d)}}

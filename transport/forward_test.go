@@ -1,0 +1,167 @@
+// forward_test.go holds calls through a link against the same calls made where
+// they are decided.
+
+package transport_test
+
+import (
+	"context"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/bucketring/bucketring"
+)
+
+// anyLimits draws limits that are valid together, of all algorithms.
+func anyLimits(t *rapid.T) []bucketring.Limit {
+	limits := make([]bucketring.Limit, rapid.IntRange(1, bucketring.MaxLimits).Draw(t, "limits"))
+	for i := range limits {
+		l := &limits[i]
+		l.Name = rapid.StringN(0, 20, 60).Draw(t, "name")
+		l.Algorithm = rapid.SampledFrom(bucketring.Algorithms()).Draw(t, "algorithm")
+		l.Per = time.Duration(i+1) * time.Second // another window for each
+		l.Amount = rapid.Int64Min(1).Draw(t, "amount")
+		l.Unavailable = bucketring.Unavailable(rapid.IntRange(0, 2).Draw(t, "unavailable"))
+		l.Accuracy = bucketring.Accuracy(rapid.IntRange(0, 2).Draw(t, "accuracy"))
+		switch l.Algorithm {
+		case bucketring.TokenBucket:
+			l.Burst = rapid.Int64Range(0, l.Amount).Draw(t, "burst")
+		case bucketring.FixedWindow:
+			l.Align = bucketring.Align(rapid.IntRange(0, 1).Draw(t, "align"))
+		}
+	}
+	return limits
+}
+
+func anyRequest(t *rapid.T) bucketring.Request {
+	return bucketring.Request{
+		Verb:   bucketring.Verb(rapid.IntRange(0, 3).Draw(t, "verb")),
+		Key:    string(rapid.SliceOfN(rapid.Byte(), 1, bucketring.MaxKeyLen).Draw(t, "key")),
+		Limits: anyLimits(t),
+		Cost:   rapid.Int64Min(0).Draw(t, "cost"),
+	}
+}
+
+// anyDecision draws a decision on req with every field that an owner fills.
+func anyDecision(t *rapid.T, req bucketring.Request) bucketring.Decision {
+	states := make([]bucketring.LimitState, len(req.Limits))
+	anyTime := rapid.OneOf(rapid.Just(time.Duration(0)), rapid.Just(bucketring.Never), rapid.Map(rapid.Int64Min(0),
+		func(n int64) time.Duration { return time.Duration(n) }))
+	d := bucketring.Decision{Allowed: true}
+	for i := range states {
+		states[i] = bucketring.LimitState{
+			Name: req.Limits[i].Name, Allowed: rapid.Bool().Draw(t, "allowed"), Limit: req.Limits[i].Capacity(),
+			Remaining:  rapid.Int64Min(0).Draw(t, "remaining"),
+			ResetAfter: anyTime.Draw(t, "reset"), RetryAfter: anyTime.Draw(t, "retry"),
+		}
+		d.Allowed = d.Allowed && states[i].Allowed
+	}
+	d.LimitState = rapid.SampledFrom(states).Draw(t, "most")
+	if len(states) > 1 {
+		d.Limits = states
+	}
+	d.Source = rapid.SampledFrom(bucketring.Sources()).Draw(t, "source")
+	return d
+}
+
+func TestSameDecisionThroughALink(t *testing.T) {
+	w := newWorld(t)
+	h := w.host("n2").start()
+	var decision bucketring.Decision
+	h.owner.decide = func(context.Context, bucketring.Request) (bucketring.Decision, error) { return decision, nil }
+	p := w.pool(h)
+	rapid.Check(t, func(t *rapid.T) {
+		req := anyRequest(t)
+		decision = anyDecision(t, req)
+		local, err := h.owner.Take(context.Background(), req)
+		if err != nil {
+			t.Fatalf("local Take(%+v): %v", req, err)
+		}
+		remote, err := p.Peer(h.addr()).Take(context.Background(), req)
+		if err != nil {
+			t.Fatalf("remote Take(%+v): %v", req, err)
+		}
+		if diff := cmp.Diff(local, remote); diff != "" {
+			t.Errorf("decision through the link (-local +remote):\n%s", diff)
+		}
+		if diff := cmp.Diff(req, h.owner.last, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("request through the link (-sent +received):\n%s", diff)
+		}
+	})
+}
+
+// TestWhatALinkDoesNotCarry: moments are stamped by the node that asks, whose
+// clock its caller knows, and it knows the names itself.
+func TestWhatALinkDoesNotCarry(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		h := w.host("n2").start()
+		h.owner.decide = func(_ context.Context, req bucketring.Request) (bucketring.Decision, error) {
+			d := allow(req)
+			d.ResetAt, d.Degraded, d.Node, d.Owner = 1, true, "n2", "n2"
+			return d, nil
+		}
+		p := w.pool(h)
+		got := mustTake(t, p, h, "k")
+		if want := allow(bucketring.Request{Limits: perMinute, Cost: 1}); !cmp.Equal(got, want) {
+			t.Errorf("Take = %+v, want %+v", got, want)
+		}
+	})
+}
+
+// TestOwnerThatAnswersSomethingElse: what does not fit the call is no decision.
+func TestOwnerThatAnswersSomethingElse(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		h := w.host("n2").start()
+		p := w.pool(h)
+		for _, limits := range []int{0, 2, 3} {
+			h.owner.decide = func(context.Context, bucketring.Request) (bucketring.Decision, error) {
+				most := bucketring.LimitState{Limit: 1}
+				return bucketring.Decision{Allowed: true, LimitState: most, Limits: make([]bucketring.LimitState, limits)}, nil
+			}
+			_, err := take(p, h, "k")
+			wantUnavailable(t, "k", err)
+		}
+	})
+}
+
+// TestSameDecisionThroughThePublicAPI is the same for callers outside. Limits
+// travel as text, so they have the names that Parse gives.
+func TestSameDecisionThroughThePublicAPI(t *testing.T) {
+	w := newWorld(t)
+	o := &owner{}
+	api := w.api(o)
+	rapid.Check(t, func(t *rapid.T) {
+		limits := bucketring.MustParse(rapid.SampledFrom([]string{
+			"3/m", "10/h burst=20 accuracy=strict", "5/s algorithm=fixed_window unavailable=deny",
+			"1/s, 2/m algorithm=sliding_window, 3/d unavailable=allow", "1/s, 1/2s, 1/3s, 1/4s, 1/5s, 1/6s, 1/7s, 1/8s",
+		}).Draw(t, "limits"))
+		req := bucketring.Request{
+			Verb:   bucketring.Verb(rapid.IntRange(0, 3).Draw(t, "verb")),
+			Key:    rapid.StringN(1, 100, bucketring.MaxKeyLen).Draw(t, "key"),
+			Limits: limits, Cost: rapid.Int64Min(0).Draw(t, "cost"),
+		}
+		decision := anyDecision(t, req)
+		decision.Degraded, decision.Node, decision.Owner = rapid.Bool().Draw(t, "degraded"), "n1", "n2"
+		decision.ResetAt = rapid.Int64Range(0, math.MaxInt64).Draw(t, "at")
+		for i := range decision.Limits {
+			if decision.Limits[i].Name == decision.Name {
+				decision.Limits[i].ResetAt = decision.ResetAt
+			}
+		}
+		o.decide = func(context.Context, bucketring.Request) (bucketring.Decision, error) { return decision, nil }
+		got, err := api.Take(context.Background(), req)
+		if err != nil {
+			t.Fatalf("Take(%+v): %v", req, err)
+		}
+		if diff := cmp.Diff(decision, got); diff != "" {
+			t.Errorf("decision through the API (-local +remote):\n%s", diff)
+		}
+		if diff := cmp.Diff(req, o.last, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("request through the API (-sent +received):\n%s", diff)
+		}
+	})
+}

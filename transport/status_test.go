@@ -1,0 +1,61 @@
+package transport_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/transport"
+)
+
+func TestStatusTable(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		code codes.Code
+		is   error // what the other side sees
+	}{
+		{bucketring.Invalidf("cost is -1"), codes.InvalidArgument, bucketring.ErrInvalid},
+		{fmt.Errorf("%w: no namespace x", bucketring.ErrNoPolicy), codes.NotFound, bucketring.ErrNoPolicy},
+		{fmt.Errorf("%w: no answer: %w", bucketring.ErrUnavailable, context.DeadlineExceeded), codes.Unavailable, bucketring.ErrUnavailable},
+		{&bucketring.NotOwner{Hint: "n3"}, codes.Unavailable, bucketring.ErrUnavailable},
+		{fmt.Errorf("node: %w", context.DeadlineExceeded), codes.DeadlineExceeded, context.DeadlineExceeded},
+		{context.Canceled, codes.Canceled, context.Canceled},
+		{errors.New("disk on fire"), codes.Internal, bucketring.ErrUnavailable},
+	} {
+		sent := transport.ToStatus(tt.err)
+		if got := status.Code(sent); got != tt.code {
+			t.Errorf("ToStatus(%q) = %v, want %v", tt.err, got, tt.code)
+		}
+		if got := status.Convert(sent).Message(); got != tt.err.Error() {
+			t.Errorf("text of ToStatus(%q) = %q, want it kept", tt.err, got)
+		}
+		got := transport.FromStatus(sent)
+		if !errors.Is(got, tt.is) {
+			t.Errorf("FromStatus(%v) = %v, want %v", sent, got, tt.is)
+		}
+		if tt.code != codes.Internal && got.Error() != tt.err.Error() {
+			t.Errorf("FromStatus(%v) = %q, want the text of the other side", sent, got)
+		}
+	}
+}
+
+// TestEveryCodeIsOneOfOurErrors: a Limiter returns no others.
+func TestEveryCodeIsOneOfOurErrors(t *testing.T) {
+	ours := []error{bucketring.ErrInvalid, bucketring.ErrNoPolicy, bucketring.ErrUnavailable, context.DeadlineExceeded, context.Canceled}
+	for code := codes.OK + 1; code <= codes.Unauthenticated+1; code++ {
+		err, found := transport.FromCode(code, "why"), 0
+		for _, is := range ours {
+			if errors.Is(err, is) {
+				found++
+			}
+		}
+		if found != 1 {
+			t.Errorf("FromCode(%v) = %v, which is %d of our errors, want 1", code, err, found)
+		}
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // maxLimitText bounds the text of all limits of a call, in bytes.
@@ -145,7 +144,7 @@ func (p *parser) amount() (int64, error) {
 	suffix := p.take(isLetter)
 	size, ok := sizes[suffix]
 	if !ok {
-		return 0, p.errorf(suffixAt, "unknown size %q%s", suffix, suggest(suffix, keys(sizes)))
+		return 0, p.errorf(suffixAt, "unknown size %q%s", suffix, Suggest(suffix, keys(sizes)))
 	}
 	// 123.45 with size s is 12345*s / 10^2.
 	digits := strings.TrimLeft(whole+strings.TrimRight(fraction, "0"), "0")
@@ -204,7 +203,7 @@ func (p *parser) window(l *Limit) error {
 	case word == "":
 		return p.errorf(unitAt, "expected a unit such as s, m, h or d, found %s", p.rest())
 	case !ok:
-		return p.errorf(unitAt, "unknown unit %q%s", word, suggest(word, keys(units)))
+		return p.errorf(unitAt, "unknown unit %q%s", word, Suggest(word, keys(units)))
 	case unit == 0:
 		return p.errorf(unitAt, "months and years need a time zone, and calendar windows are not supported yet")
 	case p.pos < len(p.text) && p.text[p.pos] == '@':
@@ -268,7 +267,7 @@ func (p *parser) option(l *Limit, name string, at int) error {
 	case "ttl":
 		return p.errorf(at, "ttl is for concurrency limits, which are not supported yet")
 	default:
-		return p.errorf(at, "unknown option %q%s", name, suggest(name, optionNames))
+		return p.errorf(at, "unknown option %q%s", name, Suggest(name, optionNames))
 	}
 	return nil
 }
@@ -282,7 +281,7 @@ func (p *parser) choice(what string, names []string) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, p.errorf(at, "unknown %s %q%s", what, word, suggest(word, names))
+	return 0, p.errorf(at, "unknown %s %q%s", what, word, Suggest(word, names))
 }
 
 func keys[V any](m map[string]V) []string {
@@ -291,56 +290,4 @@ func keys[V any](m map[string]V) []string {
 		names = append(names, name)
 	}
 	return names
-}
-
-// suggest names the word of known that is nearest to word, as a half sentence,
-// or nothing if none is near. Another case of the same word is nearest.
-func suggest(word string, known []string) string {
-	best, bestDist := "", 3
-	for _, k := range known {
-		d := distance(word, k)
-		if strings.EqualFold(word, k) {
-			d -= len(word)
-		}
-		if k == "" || d >= max(len(word), len(k)) {
-			continue // nothing in common
-		}
-		if d < bestDist || d == bestDist && best != "" && longerOrEarlier(k, best) {
-			best, bestDist = k, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return ": did you mean " + strconv.Quote(best) + "?"
-}
-
-// longerOrEarlier orders equally near words: a forgotten letter is likelier than
-// one too many.
-func longerOrEarlier(a, b string) bool {
-	return len(a) > len(b) || len(a) == len(b) && a < b
-}
-
-// distance is the Levenshtein distance of a and b, at least 9 for long words.
-func distance(a, b string) int {
-	if len(a) > 20 || !utf8.ValidString(a) {
-		return 9
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

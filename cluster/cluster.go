@@ -32,6 +32,7 @@ type Cluster struct {
 	shown      map[string]State          // belongs to run: what the log knows
 	flush      chan chan struct{}        // asks run for a ring at once
 	superseded chan struct{}             // closed by run
+	staying    atomic.Bool               // set by Leave while others are told
 
 	found  chan struct{}           // closed by seek: a seed was reached, or there is none
 	active chan struct{}           // closed by Join
@@ -167,8 +168,8 @@ func (c *Cluster) Addr() string { return c.addr.String() }
 // rings published from then on own nothing here.
 func (c *Cluster) Superseded() <-chan struct{} { return c.superseded }
 
-// Leave says goodbye and ends the Cluster: this node calls itself leaving, the
-// ring without it is published, gossip is told and shut down. It takes up to
+// Leave says goodbye and ends the Cluster: this node calls itself leaving, and
+// when that was heard the ring without it is published and gossip is shut down. It takes up to
 // 7 s, less if ctx has a nearer deadline; a mere cancellation does not shorten
 // it. The error says that the goodbye may not have been heard; the Cluster has
 // ended nevertheless. After Leave or Close it does nothing.
@@ -179,11 +180,15 @@ func (c *Cluster) Leave(ctx context.Context) error {
 		return nil
 	}
 	c.ended = true
-	c.announce(StateLeaving, atOnce)
-	c.publish()
-	// A second time, to wait for it: the goodbye below would overtake a record
-	// that is still queued, and this node would pass for dead.
+	// Until the others have heard and made their rings, this node's own still
+	// names it: who takes its keys over must know before they are asked for them.
+	// The goodbye waits too, or it would overtake the record that is still queued
+	// and this node would pass for dead.
+	c.staying.Store(true)
 	err := c.announce(StateLeaving, before(ctx, 2*time.Second))
+	time.Sleep(before(ctx, 2*coalesce))
+	c.staying.Store(false)
+	c.publish()
 	// Handover comes here: wait until nothing is held any more.
 	err = errors.Join(err, c.list.Leave(before(ctx, 5*time.Second)))
 	if err = errors.Join(err, c.halt()); err != nil {

@@ -152,7 +152,8 @@ func (c *Cluster) rebuild() {
 	c.logChanges(view)
 	var members []ring.Member
 	for _, e := range view {
-		if e.state() == StateActive {
+		stays := e.name == c.cfg.Name && e.state() == StateLeaving && c.staying.Load()
+		if e.state() == StateActive || stays {
 			members = append(members, ring.Member{Name: e.name, Boot: e.rec.boot, Addr: e.peer()})
 		}
 	}
@@ -183,7 +184,7 @@ func (c *Cluster) logChanges(view []entry) {
 	for _, e := range view {
 		shown[e.name] = e.state()
 		if was := c.shown[e.name]; was != e.state() {
-			c.cfg.Logger.Info("member changed", "node", c.cfg.Name, "peer", e.name, "from", was, "to", e.state())
+			c.cfg.Logger.Info("member changed", "node", c.cfg.Name, "peer", e.name, "from", was.String(), "to", e.state().String())
 		}
 	}
 	c.shown = shown

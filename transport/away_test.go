@@ -155,3 +155,17 @@ func TestPeerThatIsNotTheOneMeant(t *testing.T) {
 		})
 	}
 }
+
+// TestPauseOfThisNode: after a pause of its own a node has read nothing either.
+// That is no silence of the peer.
+func TestPauseOfThisNode(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		h, p := established(t, w)
+		p.Age(h.addr(), time.Second, false)
+		_, err := take(p, h, "alice")
+		wantUnavailable(t, "alice", err)
+		time.Sleep(time.Second) // frames come again
+		p.Age(h.addr(), time.Second, true)
+		mustTake(t, p, h, "alice")
+	})
+}

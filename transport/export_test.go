@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -21,7 +22,7 @@ const (
 	MaxDialers = maxDialers
 	KeepMemory = keepMemory
 	Remembered = remembered
-	Silence    = silence
+	Silence    = DefaultSilence
 	MaxBatch   = maxBatch
 	MaxMessage = maxMessage
 	InFlight   = maxInFlight
@@ -74,3 +75,13 @@ func (id *Identity) Expire() {
 
 // Register serves links on a server of the test's own making.
 func (s *PeerServer) Register(g *grpc.Server) { peerpb.RegisterPeerServer(g, s) }
+
+// Age makes the link to addr look as it does after d: to nobody having heard
+// the peer and, if paused, to nobody having looked either.
+func (p *Pool) Age(addr string, d time.Duration, paused bool) {
+	peer := p.Peer(addr).(*peer)
+	peer.heard.Add(-int64(d))
+	if paused {
+		peer.watched.Add(-int64(d))
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -102,6 +103,8 @@ func (p *peer) session(ctx context.Context) error {
 	}
 	defer conn.Close()
 	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	defer cancel()
 	greeting := time.AfterFunc(greetWithin, cancel)
 	defer greeting.Stop()
@@ -122,6 +125,8 @@ func (p *peer) session(ctx context.Context) error {
 	}
 	greeting.Stop()
 	p.heard.Store(p.now())
+	p.watched.Store(p.now())
+	watching.Go(func() { p.watch(ctx) })
 	p.requeue()
 	p.state.Store(int32(linked))
 	p.cfg.Logger.Info("link up", "peer", p.target.Name)
@@ -197,6 +202,24 @@ func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb
 		}
 		p.frames.Add(1)
 		p.items.Add(int64(len(calls)))
+	}
+}
+
+// watch looks at the clock every so often. If it comes late, this node was paused
+// or starved: the link gets a moment to be read before it counts as silent.
+func (p *peer) watch(ctx context.Context) {
+	look := time.NewTicker(pingEvery)
+	defer look.Stop()
+	for {
+		now := p.now()
+		if now-p.watched.Swap(now) > int64(stall) {
+			p.heard.Store(now)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
 	}
 }
 

@@ -21,10 +21,14 @@ const (
 	maxItem   = 16 << 10 // bytes of a call on the wire
 	maxName   = 255      // bytes of the name of a limit or node
 	maxDetail = 200      // bytes of an error's text; a full frame of them stays below maxFrame
-	// silence is how long a link may say nothing before calls to it fail at
-	// once. Frames come every 50 ms, so several were lost.
-	silence = 300 * time.Millisecond
+	// stall is how late watch may be before this node takes the silence for its
+	// own: it was paused, or starved, and has not read what came.
+	stall = 3 * pingEvery
 )
+
+// DefaultSilence is how long a link may say nothing before calls to it fail at
+// once. Frames come every 50 ms, so several were lost.
+const DefaultSilence = 300 * time.Millisecond
 
 // A linkState says what a new call can expect.
 type linkState int32
@@ -45,8 +49,9 @@ type peer struct {
 	done   chan struct{} // closed when run has ended
 	wake   chan struct{} // one slot: the queue has calls
 
-	state atomic.Int32
-	heard atomic.Int64 // monotonic reading at the last frame received
+	state   atomic.Int32
+	heard   atomic.Int64 // monotonic reading at the last frame received
+	watched atomic.Int64 // monotonic reading when watch last looked
 
 	mu      sync.Mutex
 	queue   []*outgoing          // not sent yet, in the order of ids; guarded by mu
@@ -153,7 +158,8 @@ func (p *peer) away() error {
 	case closed:
 		return fmt.Errorf("%w: link closed", bucketring.ErrUnavailable)
 	case linked:
-		if time.Since(p.base)-time.Duration(p.heard.Load()) > silence {
+		now := p.now()
+		if now-p.watched.Load() < int64(stall) && now-p.heard.Load() > int64(p.cfg.Silence) {
 			return fmt.Errorf("%w: link is silent", bucketring.ErrUnavailable)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/bucketring/bucketring"
 )
@@ -21,6 +22,9 @@ type PeerConfig struct {
 	Identity *Identity
 	// Dial opens connections; nil uses the network.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Silence is how long a link may say nothing before calls to it fail at once;
+	// 0 means 300 ms. Whoever waits longer for a call waits longer here too.
+	Silence time.Duration
 	// Logger gets the changes of links; nil discards them.
 	Logger *slog.Logger
 }
@@ -46,6 +50,9 @@ const linkIDs = 1 << 40
 func NewPool(cfg PeerConfig) *Pool {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Silence == 0 {
+		cfg.Silence = DefaultSilence
 	}
 	return &Pool{cfg: cfg, peers: map[string]*peer{}}
 }

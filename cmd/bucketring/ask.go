@@ -180,7 +180,7 @@ func (d *decision) text(verb string) string {
 	case d.Allowed:
 		fmt.Fprintf(&b, "allowed: %d of %d remaining", d.Remaining, d.Limit)
 	case d.RetryAfter == nil:
-		fmt.Fprintf(&b, "denied: more than %s can ever give, %d of %d remaining", d.Policy, d.Remaining, d.Limit)
+		fmt.Fprintf(&b, "denied for ever: the limit holds %d at most, %d remaining", d.Limit, d.Remaining)
 	default:
 		fmt.Fprintf(&b, "denied: try again in %d s, %d of %d remaining", *d.RetryAfter, d.Remaining, d.Limit)
 	}

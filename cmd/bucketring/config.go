@@ -5,9 +5,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -100,7 +102,7 @@ func (src *source) addFile(name string, table []setting) (problems []error) {
 	}
 	for _, key := range ko.Keys() {
 		if findSetting(table, key) == nil {
-			problems = append(problems, fmt.Errorf("config file %s: unknown key %q%s", name, key, suggestKey(table, key)))
+			problems = append(problems, fmt.Errorf("config file %s: unknown key %q%s", name, key, suggest(table, key, func(s *setting) string { return s.key })))
 			continue
 		}
 		src.of[key] = "file " + name
@@ -130,13 +132,10 @@ func (src *source) addEnviron(environ []string, table []setting) (problems []err
 					continue
 				}
 				src.of[s.key] = "environment " + name
-				if _, list := s.value.([]string); list {
-					return s.key, strings.Split(value, ",")
-				}
 				return s.key, value
 			}
 			if !slices.Contains(clientEnviron, name) && !injected(name) {
-				problems = append(problems, fmt.Errorf("environment: unknown name %s%s", name, suggestEnv(table, name)))
+				problems = append(problems, fmt.Errorf("environment: unknown name %s%s", name, suggest(table, name, (*setting).env)))
 			}
 			return "", nil
 		},
@@ -149,12 +148,9 @@ func (src *source) addEnviron(environ []string, table []setting) (problems []err
 
 // readConfig loads, decodes and checks the settings of a command.
 func readConfig(cmd *cobra.Command, table []setting) (*config, error) {
-	src, err := load(cmd.Flags(), os.Environ(), table)
-	if err != nil {
-		return nil, usage(err)
-	}
-	cfg, err := src.decode()
-	return cfg, usage(err)
+	src, unknown := load(cmd.Flags(), os.Environ(), table)
+	cfg, wrong := src.decode()
+	return cfg, usage(errors.Join(unknown, wrong))
 }
 
 func (src *source) decode() (*config, error) {
@@ -162,12 +158,12 @@ func (src *source) decode() (*config, error) {
 	cfg := &config{
 		NodeName: d.text("node.name"),
 		Listen: listen{
-			HTTP: d.text("listen.http"), GRPC: d.text("listen.grpc"), Gossip: d.text("listen.gossip"),
-			Admin: d.text("listen.admin"), Peer: d.text("listen.peer"),
+			HTTP: d.address("listen.http"), GRPC: d.address("listen.grpc"), Gossip: d.address("listen.gossip"),
+			Admin: d.address("listen.admin"), Peer: d.address("listen.peer"),
 		},
 		Advertise: d.text("advertise-addr"),
 		Cluster: clusterConfig{
-			Join: d.list("cluster.join"), Label: d.text("cluster.label"), BootstrapAfter: d.duration("cluster.bootstrap-after"),
+			Join: d.seeds("cluster.join"), Label: d.text("cluster.label"), BootstrapAfter: d.duration("cluster.bootstrap-after"),
 		},
 		KeyFile: d.text("key-file"), Insecure: d.boolean("insecure"), Budget: d.duration("forward-budget"),
 		MaxKeys: d.number("max-keys"), MaxMemory: d.bytes("max-memory"), Drain: d.duration("drain-timeout"),
@@ -207,9 +203,44 @@ func (d *decoder) fail(key, format string, args ...any) {
 
 func (d *decoder) text(key string) string { return d.values.String(key) }
 
+// address reads host:port, or nothing.
+func (d *decoder) address(key string) string {
+	text := d.text(key)
+	if text != "" && !isAddress(text) {
+		d.fail(key, "%q is not host:port with a port from 0 to 65535", text)
+	}
+	return text
+}
+
+func isAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// seeds reads where other nodes may be.
+func (d *decoder) seeds(key string) []string {
+	all := d.list(key)
+	for _, seed := range all {
+		name, srv := strings.CutPrefix(seed, "dnssrv+")
+		if srv && name != "" || !srv && isAddress(strings.TrimPrefix(seed, "dns+")) {
+			continue
+		}
+		d.fail(key, "%q is none of host:port, dns+host:port and dnssrv+name", seed)
+	}
+	return all
+}
+
 func (d *decoder) list(key string) []string {
+	items := d.values.Strings(key)
+	if text, ok := d.values.Get(key).(string); ok {
+		items = strings.Split(text, ",")
+	}
 	var all []string
-	for _, item := range d.values.Strings(key) {
+	for _, item := range items {
 		if item = strings.TrimSpace(item); item != "" {
 			all = append(all, item)
 		}
@@ -229,12 +260,10 @@ func (d *decoder) boolean(key string) bool {
 }
 
 func (d *decoder) duration(key string) time.Duration {
-	if v, ok := d.values.Get(key).(time.Duration); ok {
-		return v
-	}
-	v, err := time.ParseDuration(d.values.String(key))
+	text := fmt.Sprint(d.values.Get(key))
+	v, err := time.ParseDuration(text)
 	if err != nil || v < 0 {
-		d.fail(key, "%q is not a duration such as 250ms or 30s", d.values.String(key))
+		d.fail(key, "%q is not a duration such as 250ms or 30s", text)
 	}
 	return v
 }
@@ -278,38 +307,13 @@ func findSetting(table []setting, key string) *setting {
 	return nil
 }
 
-func suggestKey(table []setting, key string) string {
+// suggest proposes the nearest of the table's names.
+func suggest(table []setting, word string, name func(*setting) string) string {
 	names := make([]string, len(table))
 	for i := range table {
-		names[i] = table[i].key
+		names[i] = name(&table[i])
 	}
-	return nearest(key, names)
-}
-
-func suggestEnv(table []setting, name string) string {
-	names := make([]string, len(table))
-	for i := range table {
-		names[i] = table[i].env()
-	}
-	return nearest(name, names)
-}
-
-// nearest proposes the name with the longest common beginning.
-func nearest(word string, names []string) string {
-	best, length := "", 3
-	for _, n := range names {
-		same := 0
-		for same < min(len(n), len(word)) && n[same] == word[same] {
-			same++
-		}
-		if same > length {
-			best, length = n, same
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(": did you mean %q?", best)
+	return bucketring.Suggest(word, names)
 }
 
 func configCommand() *cobra.Command {
@@ -317,11 +321,9 @@ func configCommand() *cobra.Command {
 	print := &cobra.Command{
 		Use: "print", Short: "Print every setting, its value and where it came from", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			src, err := load(cmd.Flags(), os.Environ(), table)
-			if err != nil {
-				return usage(err)
-			}
-			if _, err := src.decode(); err != nil {
+			src, unknown := load(cmd.Flags(), os.Environ(), table)
+			_, wrong := src.decode()
+			if err := errors.Join(unknown, wrong); err != nil {
 				return usage(err)
 			}
 			return printSettings(cmd, src, table)
@@ -329,9 +331,7 @@ func configCommand() *cobra.Command {
 	}
 	addFlags(print.Flags(), table)
 	addOutput(print)
-	parent := &cobra.Command{Use: "config", Short: "Look at the configuration of serve", RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	parent.AddCommand(print)
-	return parent
+	return group("config", "Look at the configuration of serve", print)
 }
 
 func printSettings(cmd *cobra.Command, src *source, table []setting) error {
@@ -344,6 +344,9 @@ func printSettings(cmd *cobra.Command, src *source, table []setting) error {
 	cells := [][]string{{"KEY", "VALUE", "SOURCE"}}
 	for i, s := range table {
 		value := strings.Trim(fmt.Sprint(src.values.Get(s.key)), "[]")
+		if _, list := s.value.([]string); list {
+			value = strings.Join((&decoder{values: src.values}).list(s.key), ",")
+		}
 		if s.secret() && value != "" {
 			value = "***"
 		}

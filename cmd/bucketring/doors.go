@@ -167,11 +167,11 @@ func checkExposure(cfg *config) error {
 		return nil
 	}
 	var open []string
-	for name, addr := range map[string]string{
-		"listen-http": cfg.Listen.HTTP, "listen-grpc": cfg.Listen.GRPC, "listen-gossip": cfg.Listen.Gossip, "listen-peer": cfg.Listen.Peer,
+	for _, door := range []struct{ name, addr string }{
+		{"http", cfg.Listen.HTTP}, {"grpc", cfg.Listen.GRPC}, {"gossip", cfg.Listen.Gossip}, {"peer", cfg.Listen.Peer},
 	} {
-		if addr != "" && !isLoopback(addr) && cfg.KeyFile == "" {
-			open = append(open, "--"+name+" "+addr)
+		if door.addr != "" && !isLoopback(door.addr) && cfg.KeyFile == "" {
+			open = append(open, "--listen-"+door.name+" "+door.addr)
 		}
 	}
 	if len(open) > 0 {

@@ -38,7 +38,8 @@ type process struct {
 	ended chan struct{}     // closed when the process has ended
 	err   error             // of its end; read after ended
 
-	retired atomic.Bool // about to end: nobody asks it any more
+	retired atomic.Bool  // about to end: nobody asks it any more
+	calls   sync.RWMutex // read-held by calls under way; held to retire
 
 	mu   sync.Mutex
 	last []string // last lines of its log; guarded by mu
@@ -90,7 +91,7 @@ func (f *fleet) start(ctx context.Context, name string) (*process, error) {
 	go p.follow(log, ready)
 	select {
 	case <-ready:
-		p.doors, err = openDoors(ctx, p.addrs)
+		p.doors, err = openDoors(ctx, p)
 		p.retired.Store(false)
 		return p, err
 	case <-p.ended:
@@ -168,16 +169,24 @@ func (p *process) running() bool {
 	}
 }
 
-// kill ends a node as a crash would.
-func (p *process) kill() {
+// retire keeps new calls away from the node and waits for those under way.
+func (p *process) retire() {
+	p.calls.Lock()
+	defer p.calls.Unlock()
 	p.retired.Store(true)
+}
+
+// kill ends a node as a crash would. Its own callers are gone by then: what is
+// watched is what the others make of it.
+func (p *process) kill() {
+	p.retire()
 	_ = p.cmd.Process.Kill()
 	<-p.ended
 }
 
 // stop asks a node to drain and waits until it has ended with exit code 0.
 func (p *process) stop() error {
-	p.retired.Store(true)
+	p.retire()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}

@@ -113,7 +113,6 @@ func initKeyring(name string) error {
 }
 
 func keyringCommand() *cobra.Command {
-	parent := &cobra.Command{Use: "keyring", Short: "Make the file with the cluster's secrets", RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	make := &cobra.Command{
 		Use: "init FILE", Short: "Make a new key file, readable by its owner only", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -130,6 +129,5 @@ func keyringCommand() *cobra.Command {
 		},
 	}
 	make.Flags().Bool("keep", false, "succeed if the file exists and is good")
-	parent.AddCommand(make)
-	return parent
+	return group("keyring", "Make the file with the cluster's secrets", make)
 }

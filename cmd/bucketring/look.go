@@ -14,9 +14,10 @@ import (
 
 // membersAnswer and its kin are what the commands read of the HTTP answers.
 type membersAnswer struct {
-	Node        string   `json:"node"`
-	RingVersion uint64   `json:"ring_version"`
-	Members     []member `json:"members"`
+	Node        string            `json:"node"`
+	RingVersion uint64            `json:"ring_version"`
+	Listeners   map[string]string `json:"listeners"`
+	Members     []member          `json:"members"`
 }
 
 type member struct {

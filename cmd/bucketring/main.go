@@ -12,6 +12,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/bucketring/bucketring"
 )
 
 // version is set by the linker; see the Makefile.
@@ -87,10 +90,10 @@ forward what they do not own.
 Exit codes: 0 ok or allowed, 1 error, 2 usage or invalid configuration, 3 denied,
 4 degraded.`,
 		SilenceErrors: true, SilenceUsage: true,
-		SuggestionsMinimumDistance: 2,
-		Args:                       cobra.NoArgs,
-		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetFlagErrorFunc(suggestFlag)
 	root.AddCommand(
 		demoCommand(), devCommand(), serveCommand(),
 		verbCommand("take", "Take tokens; exit code 3 if they are denied"),
@@ -101,6 +104,45 @@ Exit codes: 0 ok or allowed, 1 error, 2 usage or invalid configuration, 3 denied
 		keyringCommand(), configCommand(), healthCommand(), versionCommand(),
 	)
 	return root
+}
+
+// group makes a command that only holds others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: noSuchCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+// noSuchCommand refuses what is left after the commands that exist.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
+	}
+	return usage(fmt.Errorf("unknown command %q%s", args[0], bucketring.Suggest(args[0], names)))
+}
+
+// suggestFlag names the nearest flag beside one that does not exist.
+func suggestFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return usage(err)
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, "--"+f.Name)
+		}
+	})
+	return usage(fmt.Errorf("%w%s", err, bucketring.Suggest("--"+unknown.GetSpecifiedName(), names)))
 }
 
 // asExit gives errors of a command's own work the exit code 1.

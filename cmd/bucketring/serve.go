@@ -132,7 +132,8 @@ func (s *server) wire() error {
 		return asExit(err)
 	}
 	peers := transport.PeerConfig{
-		Node: s.cfg.NodeName, Boot: uint64(time.Now().UnixNano()), RingSettings: s.placer.Settings(), Logger: s.log,
+		Node: s.cfg.NodeName, Boot: uint64(time.Now().UnixNano()), RingSettings: s.placer.Settings(),
+		Silence: max(s.cfg.Budget, transport.DefaultSilence), Logger: s.log,
 	}
 	if s.keys.secret != nil {
 		if peers.Identity, err = transport.NewIdentity(s.keys.secret, s.cfg.NodeName); err != nil {

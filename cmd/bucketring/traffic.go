@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -119,6 +120,9 @@ func (d *show) load() (stop func() *tally) {
 				doors := d.doors()
 				key := fmt.Sprint("load:", rand.IntN(1000))
 				decision, err := doors[n%len(doors)].take(d.ctx, key, limits)
+				if err == errRetired {
+					continue // between the choice of the door and the call
+				}
 				t.count(key, decision, err)
 				select {
 				case <-ctx.Done():
@@ -152,14 +156,15 @@ func (d *show) doors() []*door {
 
 // A door is one way to ask one node.
 type door struct {
+	node *process
 	http *asker
 	grpc *client.Client
 }
 
 // openDoors returns both doors of a node.
-func openDoors(ctx context.Context, addrs map[string]string) ([]*door, error) {
-	c, err := client.Dial(ctx, client.Config{Addrs: []string{addrs["grpc"]}})
-	return []*door{{http: newAsker(addrs["http"])}, {grpc: c}}, err
+func openDoors(ctx context.Context, p *process) ([]*door, error) {
+	c, err := client.Dial(ctx, client.Config{Addrs: []string{p.addrs["grpc"]}})
+	return []*door{{node: p, http: newAsker(p.addrs["http"])}, {node: p, grpc: c}}, err
 }
 
 func closeDoors(doors []*door) {
@@ -170,7 +175,15 @@ func closeDoors(doors []*door) {
 	}
 }
 
+// errRetired means that the node is about to end and was not asked.
+var errRetired = errors.New("node is about to end")
+
 func (d *door) take(ctx context.Context, key string, limits []bucketring.Limit) (bucketring.Decision, error) {
+	d.node.calls.RLock()
+	defer d.node.calls.RUnlock()
+	if d.node.retired.Load() {
+		return bucketring.Decision{}, errRetired
+	}
 	if d.grpc != nil {
 		return d.grpc.Take(ctx, bucketring.Request{Key: key, Limits: limits, Cost: 1})
 	}

@@ -215,7 +215,7 @@ func (set *fieldSet) add(name []byte, fields []string) (int, error) {
 		*set |= 1 << i
 		return i, nil
 	}
-	near := suggest(string(name), fields)
+	near := bucketring.Suggest(string(name), fields)
 	switch {
 	case len(fields) == 0:
 		near = ": this call takes none"

@@ -84,7 +84,7 @@ func (h *Handler) notYet(path, what string) http.HandlerFunc {
 
 func (h *Handler) notFound(paths []string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		near := suggest(r.URL.Path, paths)
+		near := bucketring.Suggest(r.URL.Path, paths)
 		if near == "" {
 			near = ": the calls are " + strings.Join(paths, ", ")
 		}

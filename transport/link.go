@@ -202,6 +202,9 @@ func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb
 		}
 		p.frames.Add(1)
 		p.items.Add(int64(len(calls)))
+		if p.cfg.Observe != nil {
+			p.cfg.Observe(len(calls))
+		}
 	}
 }
 

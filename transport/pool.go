@@ -25,6 +25,8 @@ type PeerConfig struct {
 	// Silence is how long a link may say nothing before calls to it fail at once;
 	// 0 means 300 ms. Whoever waits longer for a call waits longer here too.
 	Silence time.Duration
+	// Observe, if set, is told how many calls each frame carried.
+	Observe func(calls int)
 	// Logger gets the changes of links; nil discards them.
 	Logger *slog.Logger
 }

@@ -131,17 +131,17 @@ func (s *server) wire() error {
 	if s.placer, err = s.keys.placer(); err != nil {
 		return asExit(err)
 	}
+	if s.metrics, err = metrics.New(); err != nil {
+		return asExit(err)
+	}
 	peers := transport.PeerConfig{
 		Node: s.cfg.NodeName, Boot: uint64(time.Now().UnixNano()), RingSettings: s.placer.Settings(),
-		Silence: max(s.cfg.Budget, transport.DefaultSilence), Logger: s.log,
+		Silence: max(s.cfg.Budget, transport.DefaultSilence), Observe: s.metrics.ObserveFrame, Logger: s.log,
 	}
 	if s.keys.secret != nil {
 		if peers.Identity, err = transport.NewIdentity(s.keys.secret, s.cfg.NodeName); err != nil {
 			return asExit(err)
 		}
-	}
-	if s.metrics, err = metrics.New(); err != nil {
-		return asExit(err)
 	}
 	s.pool = transport.NewPool(peers)
 	s.node, err = node.New(node.Config{

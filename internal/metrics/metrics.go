@@ -41,25 +41,48 @@ type Sources struct {
 type Metrics struct {
 	registry *prometheus.Registry
 	paths    map[node.Path]prometheus.Observer
+	forward  prometheus.Observer
+	batch    prometheus.Observer
 }
 
 // New returns the metrics of a process that has not got its Sources yet. It also
 // takes what memberlist says about itself, which goes to one place a process.
 func New() (*Metrics, error) {
-	m := &Metrics{registry: prometheus.NewRegistry(), paths: map[node.Path]prometheus.Observer{}}
-	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: decisionDuration.name, Help: decisionDuration.help,
-		Buckets:                        []float64{1e-6, 1e-5, 1e-4, 1e-3, 5e-3, 1e-2, 2.5e-2, 0.1},
-		NativeHistogramBucketFactor:    1.1,
-		NativeHistogramMaxBucketNumber: 160,
-	}, decisionDuration.labels)
+	seconds := []float64{1e-6, 1e-5, 1e-4, 1e-3, 5e-3, 1e-2, 2.5e-2, 0.1}
+	durations := histogram(decisionDuration, seconds)
+	forward := histogram(forwardDuration, seconds)
+	batch := histogram(forwardBatch, []float64{1, 2, 5, 10, 50, 100, 500, 1000})
+	m := &Metrics{
+		registry: prometheus.NewRegistry(), paths: map[node.Path]prometheus.Observer{},
+		forward: forward.WithLabelValues(), batch: batch.WithLabelValues(),
+	}
 	for _, path := range []node.Path{node.PathOwned, node.PathForward, node.PathFallback} {
 		m.paths[path] = durations.WithLabelValues(string(path))
 	}
-	m.registry.MustRegister(durations, collectors.NewGoCollector(),
+	m.registry.MustRegister(durations, forward, batch, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m, m.takeMemberlist()
 }
+
+// histogram is native, with classic buckets beside.
+func histogram(m metric, buckets []float64) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: m.name, Help: m.help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160,
+	}, m.labels)
+}
+
+// Observe records how long a decision took. It is node.Config.Observe.
+func (m *Metrics) Observe(path node.Path, took time.Duration) {
+	m.paths[path].Observe(took.Seconds())
+	if path == node.PathForward {
+		m.forward.Observe(took.Seconds())
+	}
+}
+
+// ObserveFrame records how many calls a frame to a peer carried. It is
+// transport.PeerConfig.Observe.
+func (m *Metrics) ObserveFrame(calls int) { m.batch.Observe(float64(calls)) }
 
 // takeMemberlist registers memberlist_*: health score, suspects, queues.
 func (m *Metrics) takeMemberlist() error {
@@ -73,11 +96,6 @@ func (m *Metrics) takeMemberlist() error {
 		return fmt.Errorf("metrics: take memberlist's: %w", err)
 	}
 	return nil
-}
-
-// Observe records how long a decision took. It is node.Config.Observe.
-func (m *Metrics) Observe(path node.Path, took time.Duration) {
-	m.paths[path].Observe(took.Seconds())
 }
 
 // Watch makes every scrape read src. It is called once.

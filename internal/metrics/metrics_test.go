@@ -24,6 +24,7 @@ func scrape(t *testing.T) string {
 		t.Fatal(err)
 	}
 	m.Observe(node.PathForward, 3*time.Millisecond)
+	m.ObserveFrame(17)
 	stats := node.Stats{RingVersion: 7, Owned: 1364, Doors: []node.DoorStats{{
 		Door: "http", Errors: 2, Decisions: []node.DecisionCount{
 			{Source: bucketring.SourceOwner, Allowed: true, Count: 41},
@@ -52,6 +53,8 @@ func TestScrape(t *testing.T) {
 		`bucketring_decisions_total{door="http",limit="inline",namespace="",result="allowed",source="owner"} 41`,
 		`bucketring_decisions_total{door="http",limit="inline",namespace="",result="denied",source="fallback_share"} 3`,
 		`bucketring_decision_duration_seconds_count{path="forward"} 1`,
+		`bucketring_forward_duration_seconds_count 1`,
+		`bucketring_forward_batch_size_sum 17`,
 		`bucketring_members{state="active"} 3`,
 		`bucketring_members{state="dead"} 1`,
 		`bucketring_forwards_total{peer="n2",result="answered"} 9`,

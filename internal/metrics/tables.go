@@ -29,13 +29,15 @@ var (
 	overflowed = metric{"bucketring_overflowed_total", counter, "Calls for new keys that shared a counter because the store was full.", nil}
 	adjusted   = metric{"bucketring_adjusted_total", counter, "Counters carried over to another amount of their limit.", nil}
 
-	forwards       = metric{"bucketring_forwards_total", counter, "Calls sent to a peer, by outcome.", []string{"peer", "result"}}
-	askFailures    = metric{"bucketring_forward_failures_total", counter, "Asks to other nodes that brought no decision, by reason.", []string{"reason"}}
-	linkUp         = metric{"bucketring_link_up", gauge, "1 if the link to a peer is there and was heard of lately.", []string{"peer"}}
-	linkFrames     = metric{"bucketring_link_frames_total", counter, "Frames with calls sent to a peer.", []string{"peer"}}
-	linkReconnects = metric{"bucketring_link_reconnects_total", counter, "Times that a link to a peer broke.", []string{"peer"}}
-	served         = metric{"bucketring_peer_calls_total", counter, "Calls that peers sent here.", []string{"result"}}
-	strangers      = metric{"bucketring_peer_refused_total", counter, "Links refused at the peer listener.", nil}
+	forwards        = metric{"bucketring_forwards_total", counter, "Calls sent to a peer, by outcome.", []string{"peer", "result"}}
+	forwardDuration = metric{"bucketring_forward_duration_seconds", gauge, "Time of a decision by another node, as its caller waited.", nil}
+	forwardBatch    = metric{"bucketring_forward_batch_size", gauge, "Calls in a frame sent to a peer.", nil}
+	askFailures     = metric{"bucketring_forward_failures_total", counter, "Asks to other nodes that brought no decision, by reason.", []string{"reason"}}
+	linkUp          = metric{"bucketring_link_up", gauge, "1 if the link to a peer is there and was heard of lately.", []string{"peer"}}
+	linkFrames      = metric{"bucketring_link_frames_total", counter, "Frames with calls sent to a peer.", []string{"peer"}}
+	linkReconnects  = metric{"bucketring_link_reconnects_total", counter, "Times that a link to a peer broke.", []string{"peer"}}
+	served          = metric{"bucketring_peer_calls_total", counter, "Calls that peers sent here.", []string{"result"}}
+	strangers       = metric{"bucketring_peer_refused_total", counter, "Links refused at the peer listener.", nil}
 
 	ringVersion  = metric{"bucketring_ring_version", gauge, "Number of the ring in use, counted by this node.", nil}
 	ringOwned    = metric{"bucketring_ring_owned_partitions", gauge, "Partitions this node owns.", nil}

@@ -1,0 +1,164 @@
+// decode.go turns settings into types and says what is wrong with them.
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/v2"
+
+	"github.com/bucketring/bucketring"
+)
+
+func (src *source) decode() (*config, error) {
+	d := decoder{values: src.values}
+	cfg := &config{
+		NodeName: d.text("node.name"),
+		Listen: listen{
+			HTTP: d.address("listen.http"), GRPC: d.address("listen.grpc"), Gossip: d.address("listen.gossip"),
+			Admin: d.address("listen.admin"), Peer: d.address("listen.peer"),
+		},
+		Advertise: d.text("advertise-addr"),
+		Cluster: clusterConfig{
+			Join: d.seeds("cluster.join"), Label: d.text("cluster.label"), BootstrapAfter: d.duration("cluster.bootstrap-after"),
+		},
+		KeyFile: d.text("key-file"), Insecure: d.boolean("insecure"), Budget: d.duration("forward-budget"),
+		MaxKeys: d.number("max-keys"), MaxMemory: d.bytes("max-memory"), Drain: d.duration("drain-timeout"),
+		LogLevel: d.choice("log.level", "debug", "info", "warn", "error"),
+		LogJSON:  d.choice("log.format", "text", "json") == "json",
+	}
+	if cfg.NodeName == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			d.fail("node.name", "give one: the host has no name")
+		}
+		cfg.NodeName = strings.ToLower(host)
+	}
+	if !nodeName.MatchString(cfg.NodeName) {
+		d.fail("node.name", "%q is not 1 to 63 bytes of a-z, 0-9, dot and hyphen", cfg.NodeName)
+	}
+	if (cfg.Listen.Gossip == "") != (cfg.Listen.Peer == "") {
+		d.fail("listen.peer", "listen.gossip and listen.peer must both be given, or both be empty for a node that stays alone")
+	}
+	if cfg.Listen.Gossip == "" && len(cfg.Cluster.Join) > 0 {
+		d.fail("cluster.join", "a node without listen.gossip cannot join others")
+	}
+	return cfg, errors.Join(d.problems...)
+}
+
+var nodeName = regexp.MustCompile(`^[a-z0-9.-]{1,63}$`)
+
+// A decoder turns values into types and gathers what is wrong with them.
+type decoder struct {
+	values   *koanf.Koanf
+	problems []error
+}
+
+func (d *decoder) fail(key, format string, args ...any) {
+	d.problems = append(d.problems, fmt.Errorf("%s: "+format, append([]any{key}, args...)...))
+}
+
+func (d *decoder) text(key string) string { return d.values.String(key) }
+
+// address reads host:port, or nothing.
+func (d *decoder) address(key string) string {
+	text := d.text(key)
+	if text != "" && !isAddress(text) {
+		d.fail(key, "%q is not host:port with a port from 0 to 65535", text)
+	}
+	return text
+}
+
+func isAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// seeds reads where other nodes may be.
+func (d *decoder) seeds(key string) []string {
+	all := d.list(key)
+	for _, seed := range all {
+		name, srv := strings.CutPrefix(seed, "dnssrv+")
+		if srv && name != "" || !srv && isAddress(strings.TrimPrefix(seed, "dns+")) {
+			continue
+		}
+		d.fail(key, "%q is none of host:port, dns+host:port and dnssrv+name", seed)
+	}
+	return all
+}
+
+func (d *decoder) list(key string) []string {
+	items := d.values.Strings(key)
+	if text, ok := d.values.Get(key).(string); ok {
+		items = strings.Split(text, ",")
+	}
+	var all []string
+	for _, item := range items {
+		if item = strings.TrimSpace(item); item != "" {
+			all = append(all, item)
+		}
+	}
+	return all
+}
+
+func (d *decoder) boolean(key string) bool {
+	switch fmt.Sprint(d.values.Get(key)) {
+	case "true", "1":
+		return true
+	case "false", "0":
+		return false
+	}
+	d.fail(key, "%v is not true or false", d.values.Get(key))
+	return false
+}
+
+func (d *decoder) duration(key string) time.Duration {
+	text := fmt.Sprint(d.values.Get(key))
+	v, err := time.ParseDuration(text)
+	if err != nil || v < 0 {
+		d.fail(key, "%q is not a duration such as 250ms or 30s", text)
+	}
+	return v
+}
+
+func (d *decoder) number(key string) int64 {
+	var n int64
+	if _, err := fmt.Sscanf(fmt.Sprint(d.values.Get(key)), "%d", &n); err != nil || n < 0 || fmt.Sprint(n) != fmt.Sprint(d.values.Get(key)) {
+		d.fail(key, "%v is not a whole number of 0 or more", d.values.Get(key))
+	}
+	return n
+}
+
+// bytes reads a size with the suffixes that limits know.
+func (d *decoder) bytes(key string) int64 {
+	text := d.values.String(key)
+	if text == "" {
+		return 0
+	}
+	limits, err := bucketring.Parse(text + "/s")
+	if err != nil || len(limits) != 1 || strings.ContainsAny(text, "/ ,") {
+		d.fail(key, "%q is not a size such as 512MiB", text)
+		return 0
+	}
+	return limits[0].Amount
+}
+
+func (d *decoder) choice(key string, words ...string) string {
+	word := d.values.String(key)
+	if !slices.Contains(words, word) {
+		d.fail(key, "%q is not one of %s", word, strings.Join(words, ", "))
+	}
+	return word
+}

@@ -1,11 +1,39 @@
 package bucketring
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"math/bits"
 	"strconv"
+	"sync"
 	"time"
 )
+
+// A Kind says what a limit counts. The zero value is KindRate.
+type Kind uint8
+
+const (
+	// KindRate counts what is taken within a time.
+	KindRate Kind = iota
+	// KindConcurrency counts leases that are out at one moment.
+	KindConcurrency
+	// KindLevel is a number that goes up and down and never expires.
+	KindLevel
+	// KindCap compares the cost of one call and counts nothing.
+	KindCap
+	numKinds
+)
+
+var kindNames = [...]string{"rate", "concurrency", "level", "cap"}
+
+// String returns the kind's name as it is written in policies.
+func (k Kind) String() string {
+	if k < numKinds {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind(%d)", uint8(k))
+}
 
 // An Algorithm is a rule for counting. The zero value is TokenBucket.
 type Algorithm uint8
@@ -52,13 +80,16 @@ const (
 	// AlignFirstRequest begins a window with the first charge while none is
 	// open, rounded up to a whole millisecond.
 	AlignFirstRequest
+	// AlignCalendar begins windows with the minute, hour, day, ISO week, month or
+	// year of the clocks in Zone.
+	AlignCalendar
 	numAligns
 )
 
 // String returns the alignment's name as it is written in policies.
 func (a Align) String() string {
 	if a < numAligns {
-		return [...]string{"epoch", "first_request"}[a]
+		return [...]string{"epoch", "first_request", "calendar"}[a]
 	}
 	return fmt.Sprintf("align(%d)", uint8(a))
 }
@@ -110,32 +141,58 @@ func (a Accuracy) String() string {
 	return fmt.Sprintf("accuracy(%d)", uint8(a))
 }
 
-// A Limit is a rate: Amount tokens per Per. It is a comparable value.
+// A Limit is what one counter is held to, such as 10 requests per minute. It is a
+// comparable value.
 //
-// A counter belongs to a key and to what SameCounter compares. Amount and Burst
-// are not part of that: a call with another amount adjusts the counter and
-// keeps what was used.
+// A counter belongs to a key and to what SameCounter compares. Amount, Burst, TTL
+// and MaxAge are not part of that: a call with another amount adjusts the counter
+// and keeps what was used.
 type Limit struct {
 	// Name appears in answers; Parse writes "inline", "inline-2" and so on.
-	Name      string
-	Algorithm Algorithm
+	Name string
+	// ID tells the limits of policies apart; 0 is for limits that came with the
+	// call, which differ in their windows only.
+	ID        uint64
+	Kind      Kind
+	Algorithm Algorithm // KindRate only, like Align, Burst, Per and Zone
 	// Align is for FixedWindow only.
 	Align       Align
 	Unavailable Unavailable
 	Accuracy    Accuracy
-	// Amount is the number of tokens per Per, 0 or more; 0 always denies.
+	// Precision is the number of decimals kept, 0 to MaxPrecision: Amount, Burst
+	// and costs count in 10^-Precision.
+	Precision uint8
+	// Amount is the number of tokens per Per, 0 or more; 0 always denies. For the
+	// other kinds it is the most that may be out, or the highest level.
 	Amount int64
 	// Burst is the capacity of a TokenBucket; 0 means Amount.
 	Burst int64
-	// Per is a whole number of seconds, from 1 s to MaxPer.
+	// Per is a whole number of seconds, from 1 s to MaxPer, or Month or Year.
 	Per time.Duration
+	// Zone is the IANA name of the time zone of AlignCalendar, and of Month and
+	// Year; empty means UTC.
+	Zone string
+	// TTL is how long a lease of KindConcurrency lives after it was taken or
+	// renewed, at least 1 s; MaxAge, if not 0, how long at most after it was taken.
+	TTL, MaxAge time.Duration
 }
 
 const (
 	// MaxPer is the longest window.
 	MaxPer = 366 * 24 * time.Hour
+	// Month is a Per that follows the calendar. As a duration it is the longest
+	// month, and a nanosecond more, which no other window has.
+	Month = 31*24*time.Hour + 1
+	// Year is likewise the Per of a calendar year.
+	Year = MaxPer + 1
 	// MaxRefill is the longest time that an empty TokenBucket may need to fill.
 	MaxRefill = 4 * MaxPer
+	// MaxPrecision is the most decimals that a limit keeps.
+	MaxPrecision = 6
+	// DefaultTTL is the TTL of concurrency limits that came with the call.
+	DefaultTTL = time.Minute
+	// Unlimited is the Amount of a level that is counted and never denies.
+	Unlimited = math.MaxInt64
 )
 
 // Capacity is the most that can be taken at one instant.
@@ -148,7 +205,8 @@ func (l *Limit) Capacity() int64 {
 
 // SameCounter reports whether l and o share one counter for one key.
 func (l *Limit) SameCounter(o *Limit) bool {
-	return l.Per == o.Per && l.Algorithm == o.Algorithm && l.Align == o.Align
+	return l.Per == o.Per && l.Algorithm == o.Algorithm && l.Align == o.Align &&
+		l.ID == o.ID && l.Kind == o.Kind && l.Precision == o.Precision && l.Zone == o.Zone
 }
 
 // Validate reports whether the limit can be enforced. Its error is ErrInvalid.
@@ -157,20 +215,88 @@ func (l *Limit) Validate() error {
 	case l.Algorithm >= numAlgorithms || l.Align >= numAligns ||
 		l.Unavailable >= numUnavailables || l.Accuracy >= numAccuracies:
 		return Invalidf("limit %q has an unknown algorithm, align, unavailable or accuracy", l.Name)
-	case l.Per < time.Second || l.Per > MaxPer || l.Per%time.Second != 0:
-		return Invalidf("limit %q has a window of %v, it must be whole seconds from 1s to 366d", l.Name, l.Per)
+	case l.Kind >= numKinds:
+		return Invalidf("limit %q has the unknown kind %d", l.Name, l.Kind)
 	case l.Amount < 0 || l.Burst < 0:
 		return Invalidf("limit %q has a negative amount or burst", l.Name)
+	case l.Precision > MaxPrecision:
+		return Invalidf("limit %q has a precision of %d, at most %d decimals are kept", l.Name, l.Precision, MaxPrecision)
+	case l.Kind == KindRate:
+		return l.validateRate()
+	case l.Kind == KindCap:
+		return Invalidf("limit %q is a cap, which has no counter", l.Name)
+	}
+	return l.validateHeld()
+}
+
+func (l *Limit) validateRate() error {
+	switch {
+	case l.Per != Month && l.Per != Year && (l.Per < time.Second || l.Per > MaxPer || l.Per%time.Second != 0):
+		return Invalidf("limit %q has a window of %v, it must be whole seconds from 1s to 366d", l.Name, l.Per)
 	case l.Burst > 0 && l.Algorithm != TokenBucket:
 		return Invalidf("limit %q has a burst, which only a token bucket can have", l.Name)
 	case l.Burst > 0 && l.Amount == 0:
 		return Invalidf("limit %q has a burst but no amount to refill it", l.Name)
 	case l.Align != AlignEpoch && l.Algorithm != FixedWindow:
 		return Invalidf("limit %q is aligned, which only a fixed window can be", l.Name)
+	case l.Align == AlignEpoch && l.Per%time.Second != 0:
+		return Invalidf("limit %q has months or years, which need a calendar or a first request to begin", l.Name)
+	case l.Align == AlignCalendar && !calendarPer(l.Per):
+		return Invalidf("limit %q follows the calendar, which has no window of %v: use 1m, 1h, 1d, 1w, 1month or 1y", l.Name, l.Per)
+	case l.Zone != "" && l.Align == AlignEpoch:
+		return Invalidf("limit %q has a time zone, which only calendar windows follow", l.Name)
+	case l.TTL != 0 || l.MaxAge != 0:
+		return Invalidf("limit %q has a ttl, which only concurrency limits have", l.Name)
 	case l.refillTooLong():
 		return Invalidf("limit %q would need more than 4 years to refill a burst of %d: lower the burst", l.Name, l.Burst)
 	}
+	if _, err := l.Location(); err != nil {
+		return Invalidf("limit %q has the unknown time zone %q: use an IANA name such as Europe/Berlin", l.Name, l.Zone)
+	}
 	return nil
+}
+
+// validateHeld is for the kinds that no time refills.
+func (l *Limit) validateHeld() error {
+	leased := l.Kind == KindConcurrency
+	switch {
+	case l.Per != 0 || l.Burst != 0 || l.Algorithm != 0 || l.Align != 0 || l.Zone != "":
+		return Invalidf("limit %q is a %v limit, which has no window, burst, algorithm, align or zone", l.Name, l.Kind)
+	case leased && l.TTL < time.Second:
+		return Invalidf("limit %q has a ttl of %v, it must be at least 1s", l.Name, l.TTL)
+	case !leased && (l.TTL != 0 || l.MaxAge != 0):
+		return Invalidf("limit %q has a ttl, which only concurrency limits have", l.Name)
+	case l.MaxAge != 0 && l.MaxAge < l.TTL:
+		return Invalidf("limit %q has a most age of %v, which is less than its ttl", l.Name, l.MaxAge)
+	}
+	return nil
+}
+
+func calendarPer(per time.Duration) bool {
+	const day = 24 * time.Hour
+	return per == time.Minute || per == time.Hour || per == day || per == 7*day || per == Month || per == Year
+}
+
+// zones keeps the time zones that were loaded: reading one takes as long as a
+// thousand decisions. There are a few hundred names.
+var zones sync.Map // string -> *time.Location
+
+// Location returns the time zone of the limit's windows.
+func (l *Limit) Location() (*time.Location, error) {
+	if l.Zone == "" || l.Zone == "UTC" {
+		return time.UTC, nil
+	}
+	if known, ok := zones.Load(l.Zone); ok {
+		return known.(*time.Location), nil
+	}
+	if l.Zone == "Local" {
+		return nil, Invalidf("time zone Local differs between nodes")
+	}
+	zone, err := time.LoadLocation(l.Zone)
+	if err == nil {
+		zones.Store(l.Zone, zone)
+	}
+	return zone, err
 }
 
 // refillTooLong reports whether Burst/Amount windows last longer than MaxRefill.
@@ -187,18 +313,41 @@ func (l *Limit) refillTooLong() bool {
 }
 
 // String returns the text from which Parse makes the same limit, its name
-// apart. An AlignFirstRequest has no text form and shows as an option.
+// apart. What only policies can say has no text form and shows as an option.
 func (l Limit) String() string {
-	text := strconv.FormatInt(l.Amount, 10) + "/" + windowText(l.Per)
+	amount := strconv.FormatInt(l.Amount, 10)
+	if l.Kind != KindRate {
+		return l.heldText(amount)
+	}
+	text := amount + "/" + windowText(l.Per)
+	switch {
+	case l.Align == AlignCalendar:
+		text += "@" + cmp.Or(l.Zone, "UTC")
+	case l.Algorithm != TokenBucket:
+		text += " algorithm=" + l.Algorithm.String()
+	}
 	if l.Burst > 0 {
 		text += " burst=" + strconv.FormatInt(l.Burst, 10)
 	}
-	if l.Algorithm != TokenBucket {
-		text += " algorithm=" + l.Algorithm.String()
-	}
-	if l.Align != AlignEpoch {
+	if l.Align == AlignFirstRequest {
 		text += " align=" + l.Align.String()
 	}
+	return text + l.modesText()
+}
+
+// heldText is String for the kinds that no time refills.
+func (l *Limit) heldText(amount string) string {
+	if l.Kind != KindConcurrency {
+		return amount + " kind=" + l.Kind.String()
+	}
+	text := amount + " concurrent"
+	if l.TTL != DefaultTTL {
+		text += " ttl=" + windowText(l.TTL)
+	}
+	return text + l.modesText()
+}
+
+func (l *Limit) modesText() (text string) {
 	if l.Accuracy != Leased {
 		text += " accuracy=" + l.Accuracy.String()
 	}
@@ -210,6 +359,12 @@ func (l Limit) String() string {
 
 // windowText writes a window with the largest unit that divides it.
 func windowText(per time.Duration) string {
+	switch per {
+	case Month:
+		return "month"
+	case Year:
+		return "y"
+	}
 	for _, u := range [...]struct {
 		name string
 		size time.Duration

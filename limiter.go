@@ -25,8 +25,8 @@ import (
 // A Limiter decides calls. Implementations are safe for concurrent use.
 type Limiter interface {
 	// Take carries out req and reports the decision. A denial is a Decision,
-	// not an error. The error wraps ErrInvalid, ErrNoPolicy or ErrUnavailable,
-	// or is the context's. The Decision is meaningless beside an error.
+	// not an error. The error wraps ErrInvalid, ErrNoPolicy, ErrUnknownID
+	// or ErrUnavailable, or is the context's. The Decision is meaningless beside an error.
 	Take(ctx context.Context, req Request) (Decision, error)
 }
 
@@ -36,6 +36,8 @@ var (
 	ErrInvalid = errors.New("bucketring: invalid request")
 	// ErrNoPolicy marks a request for a namespace that nobody configured.
 	ErrNoPolicy = errors.New("bucketring: no such policy")
+	// ErrUnknownID marks a reservation that nobody made, or that is forgotten.
+	ErrUnknownID = errors.New("bucketring: no such reservation")
 	// ErrUnavailable marks a request that no node could decide in time.
 	ErrUnavailable = errors.New("bucketring: unavailable")
 )
@@ -81,13 +83,31 @@ const (
 	VerbRefund
 	// VerbReset forgets what was used.
 	VerbReset
+	// VerbRenew makes the leases in IDs last another TTL.
+	VerbRenew
+	// VerbRelease ends the leases in IDs.
+	VerbRelease
+	// VerbSettle replaces what the reservation in IDs reserved by Cost, in the
+	// window of the reserve. The first settlement wins.
+	VerbSettle
+	// VerbAdd changes a level by Cost: what is added is checked like a take, what
+	// is taken off stops at 0.
+	VerbAdd
+	// VerbSet makes Cost the level, unchecked, unless Version is not above that of
+	// the last set.
+	VerbSet
+	// VerbUsage shows every limit of a caller and charges nothing. It needs a
+	// Namespace.
+	VerbUsage
 	numVerbs
 )
+
+var verbNames = [...]string{"take", "peek", "refund", "reset", "renew", "release", "settle", "add", "set", "usage"}
 
 // String returns the verb's name as it appears in the API.
 func (v Verb) String() string {
 	if v < numVerbs {
-		return [...]string{"take", "peek", "refund", "reset"}[v]
+		return verbNames[v]
 	}
 	return fmt.Sprintf("verb(%d)", uint8(v))
 }
@@ -98,9 +118,14 @@ const (
 	MaxLimits = 8   // limits in one call
 )
 
-// A Request names a key, the limits that apply to it, and what to do.
+// A Request says whom it concerns and what to do. Either it brings its limits
+// along, in Key and Limits, or a policy has them, which Namespace names.
 type Request struct {
 	Verb Verb
+	// CostNanos are billionths of a token to add to Cost, with its sign. Only
+	// policies have limits with decimals; what such a limit does not keep is
+	// rounded up.
+	CostNanos int32
 	// Key says whose counters are meant: 1 to MaxKeyLen bytes, any bytes.
 	Key string
 	// Limits all apply to Key; a take charges all of them or none. 1 to
@@ -114,7 +139,37 @@ type Request struct {
 	Namespace string
 	// Attributes are what a policy matches on.
 	Attributes map[string]string
+	// IDs are the leases to renew or release, or the reservation to settle.
+	IDs []string
+	// Token makes the leases of a take the same when it is repeated: random, 16 to
+	// MaxTokenLen bytes. Empty means new ones each time.
+	Token string
+	// Version orders VerbSet; 0 is above every earlier one.
+	Version int64
+	// Charges are what a node has resolved a call with a policy to; callers leave
+	// it nil. All charges of one Request are counted at one node. With Each, every
+	// limit that has room is charged even if another one denies.
+	Charges []Charge
+	Each    bool
 }
+
+// A Charge is one limit's part in a resolved call.
+type Charge struct {
+	Limit *Limit
+	Key   string // of the counter
+	Cost  int64  // in 10^-Precision of the limit
+	// Window, if not 0, is the LimitState.Window that a refund is for; what it gives
+	// back to a window that is over is lost.
+	Window int64
+	// ID names the lease that a take of a concurrency limit makes, or the
+	// reservation of a rate limit whose cost is settled later; zero for none.
+	ID ID
+	// Shadow is evaluated and charged and never denies.
+	Shadow bool
+}
+
+// MaxTokenLen bounds Request.Token, in bytes.
+const MaxTokenLen = 64
 
 // Validate reports whether the request is within bounds. Its error is
 // ErrInvalid. It does not look at Namespace and Attributes: a policy does.
@@ -122,11 +177,13 @@ func (r *Request) Validate() error {
 	switch {
 	case r.Verb >= numVerbs:
 		return Invalidf("unknown verb %d", r.Verb)
+	case r.Verb > VerbReset:
+		return Invalidf("%v takes no key and limit: it is about ids, or about a namespace", r.Verb)
 	case r.Key == "":
 		return Invalidf("key is missing: name whose tokens are meant, for example a user or an address")
 	case len(r.Key) > MaxKeyLen:
 		return Invalidf("key has %d bytes, at most %d are allowed: send a hash of it", len(r.Key), MaxKeyLen)
-	case r.Cost < 0:
+	case r.Cost < 0 || r.CostNanos < 0:
 		return Invalidf("cost is %d, it must be 0 or more: use refund to give tokens back", r.Cost)
 	case len(r.Limits) == 0:
 		return Invalidf("limit is missing: give one such as 100/m")
@@ -163,8 +220,24 @@ type LimitState struct {
 	// RetryAfter is the time until the same call would be allowed if nothing
 	// else came: 0 when allowed, Never when waiting cannot help.
 	RetryAfter time.Duration
-	// ResetAt is the moment of reset in Unix seconds, rounded up.
+	// ResetAt is the moment of reset in Unix seconds, rounded up; 0 if the limit
+	// has none, as leases, levels and caps.
 	ResetAt int64
+	// Used is what is taken, leased out or stored: Limit - Remaining, or more where
+	// a limit was lowered or a settlement went beyond it.
+	Used int64
+	// NextAfter is the time until there is one token more than Remaining; 0 if
+	// nothing is used or no time brings one.
+	NextAfter time.Duration
+	// Window tells windows of a counter apart, for refunds; 0 for what has none.
+	Window int64
+	// Kind and Precision are the limit's: Limit, Remaining and Used count in
+	// 10^-Precision.
+	Kind      Kind
+	Precision uint8
+	// Unit is the policy's word for a token, such as requests; empty for limits
+	// that came with the call.
+	Unit string
 }
 
 // A Decision is the answer to a Request.
@@ -183,7 +256,31 @@ type Decision struct {
 	// Node took the call from the caller; Owner decided it. Both are names of
 	// members, empty where there is no cluster.
 	Node, Owner string
+	// Leases are the ids of the leases that a take handed out, or of those that a
+	// renewal or release has reached; Reservation is the id to settle.
+	Leases      []string
+	Reservation string
+	// Response is what the application may pass on to its own caller. It is nil
+	// for limits that came with the call.
+	Response *Response
 }
+
+// A Response is how a policy answers a call over HTTP.
+type Response struct {
+	Status int // 200 if allowed
+	// Headers are the rate headers, Retry-After, and the Content-Type of Body.
+	Headers []Header
+	Body    []byte // JSON; nil if there is none
+	// CloseCode and CloseReason, if the code is not 0, close a WebSocket.
+	CloseCode   int
+	CloseReason string
+	// Violated are the names of the limits that deny, in the policy's order, or
+	// that of the access rule.
+	Violated []string
+}
+
+// A Header is one header field.
+type Header struct{ Name, Value string }
 
 // All returns the state of every limit in the request's order.
 func (d *Decision) All() []LimitState {

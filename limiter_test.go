@@ -24,7 +24,7 @@ func TestRequestValidate(t *testing.T) {
 		{"cost 0 looks", bucketring.Request{Key: "k", Limits: minute}, ""},
 		{"cost above capacity is denied, not refused", bucketring.Request{Key: "k", Limits: minute, Cost: math.MaxInt64}, ""},
 		{"last verb", bucketring.Request{Verb: bucketring.VerbReset, Key: "k", Limits: minute}, ""},
-		{"unknown verb", bucketring.Request{Verb: 4, Key: "k", Limits: minute}, "unknown verb 4"},
+		{"unknown verb", bucketring.Request{Verb: 99, Key: "k", Limits: minute}, "unknown verb 99"},
 		{"no key", bucketring.Request{Limits: minute},
 			"key is missing: name whose tokens are meant, for example a user or an address"},
 		{"longest key", bucketring.Request{Key: strings.Repeat("k", 512), Limits: minute}, ""},

@@ -93,7 +93,7 @@ func TestHostileItem(t *testing.T) {
 		item *peerpb.Item
 		want string
 	}{
-		{&peerpb.Item{Verb: 4, Charges: nine[:1]}, "unknown verb 4"},
+		{&peerpb.Item{Verb: 99, Charges: nine[:1]}, "unknown verb 99"},
 		{&peerpb.Item{Verb: 1 << 31, Charges: nine[:1]}, "unknown verb 255"},
 		{&peerpb.Item{Charges: []*peerpb.Charge{charge(2, "k", 1)}}, "limit 2 is not defined on this link"},
 		{&peerpb.Item{Charges: nine}, "too many limits in one call"},

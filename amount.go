@@ -44,6 +44,9 @@ func magnitude(n int64) uint64 {
 	return uint64(n)
 }
 
+// One returns one whole unit in 10^-precision.
+func One(precision uint8) int64 { return powers[min(precision, MaxPrecision)] }
+
 // AppendAmount appends an amount in 10^-precision as a decimal number without
 // trailing zeros: 45200 with precision 3 is 45.2.
 func AppendAmount(b []byte, amount int64, precision uint8) []byte {

@@ -321,6 +321,8 @@ func (l Limit) String() string {
 	}
 	text := amount + "/" + windowText(l.Per)
 	switch {
+	case l.Align == AlignCalendar && l.Per == 7*24*time.Hour:
+		text = amount + "/w@" + cmp.Or(l.Zone, "UTC")
 	case l.Align == AlignCalendar:
 		text += "@" + cmp.Or(l.Zone, "UTC")
 	case l.Algorithm != TokenBucket:
@@ -342,7 +344,7 @@ func (l *Limit) heldText(amount string) string {
 	}
 	text := amount + " concurrent"
 	if l.TTL != DefaultTTL {
-		text += " ttl=" + windowText(l.TTL)
+		text += " ttl=" + countedText(l.TTL)
 	}
 	return text + l.modesText()
 }
@@ -353,6 +355,15 @@ func (l *Limit) modesText() (text string) {
 	}
 	if l.Unavailable != UnavailableLocal {
 		text += " unavailable=" + l.Unavailable.String()
+	}
+	return text
+}
+
+// countedText is windowText with a count, also of 1.
+func countedText(d time.Duration) string {
+	text := windowText(d)
+	if isLetter(text[0]) {
+		return "1" + text
 	}
 	return text
 }

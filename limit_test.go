@@ -21,6 +21,11 @@ func TestNamesOfEnums(t *testing.T) {
 		got  fmt.Stringer
 		want string
 	}{
+		{bucketring.KindRate, "rate"},
+		{bucketring.KindConcurrency, "concurrency"},
+		{bucketring.KindLevel, "level"},
+		{bucketring.KindCap, "cap"},
+		{bucketring.Kind(4), "kind(4)"},
 		{bucketring.TokenBucket, "token_bucket"},
 		{bucketring.FixedWindow, "fixed_window"},
 		{bucketring.SlidingWindow, "sliding_window"},
@@ -42,6 +47,10 @@ func TestNamesOfEnums(t *testing.T) {
 		{bucketring.VerbRefund, "refund"},
 		{bucketring.VerbReset, "reset"},
 		{bucketring.VerbRenew, "renew"},
+		{bucketring.VerbRelease, "release"},
+		{bucketring.VerbSettle, "settle"},
+		{bucketring.VerbAdd, "add"},
+		{bucketring.VerbSet, "set"},
 		{bucketring.VerbUsage, "usage"},
 		{bucketring.Verb(10), "verb(10)"},
 		{bucketring.SourceOwner, "owner"},
@@ -125,6 +134,123 @@ func TestLimitValidate(t *testing.T) {
 	}
 }
 
+func TestCalendarLimitValidate(t *testing.T) {
+	with := func(change func(*bucketring.Limit)) bucketring.Limit {
+		l := bucketring.Limit{Name: "x", Amount: 10, Per: day, Algorithm: bucketring.FixedWindow, Align: bucketring.AlignCalendar}
+		change(&l)
+		return l
+	}
+	per := func(per time.Duration) bucketring.Limit { return with(func(l *bucketring.Limit) { l.Per = per }) }
+	zone := func(zone string) bucketring.Limit { return with(func(l *bucketring.Limit) { l.Zone = zone }) }
+	aligned := func(align bucketring.Align, per time.Duration) bucketring.Limit {
+		return with(func(l *bucketring.Limit) { l.Align, l.Per = align, per })
+	}
+	tests := []struct {
+		name string
+		l    bucketring.Limit
+		want string
+	}{
+		{"day", per(day), ""},
+		{"minute", per(time.Minute), ""},
+		{"hour", per(time.Hour), ""},
+		{"week", per(7 * day), ""},
+		{"month", per(bucketring.Month), ""},
+		{"year", per(bucketring.Year), ""},
+		{"second", per(time.Second), "follows the calendar, which has no window of 1s: use 1m, 1h, 1d, 1w, 1month or 1y"},
+		{"two days", per(2 * day), "has no window of 48h0m0s"},
+		{"31 days", per(31 * day), "has no window of 744h0m0s"},
+		{"366 days", per(bucketring.MaxPer), "has no window of 8784h0m0s"},
+		{"just above a year", per(bucketring.Year + 1), "whole seconds from 1s to 366d"},
+		{"months from the first request", aligned(bucketring.AlignFirstRequest, bucketring.Month), ""},
+		{"years from the first request", aligned(bucketring.AlignFirstRequest, bucketring.Year), ""},
+		{"months from the epoch", aligned(bucketring.AlignEpoch, bucketring.Month), "months or years, which need a calendar or a first request"},
+		{"years from the epoch", aligned(bucketring.AlignEpoch, bucketring.Year), "months or years"},
+		{"months of a bucket", with(func(l *bucketring.Limit) {
+			l.Algorithm, l.Align, l.Per = bucketring.TokenBucket, bucketring.AlignEpoch, bucketring.Month
+		}), "months or years"},
+		{"calendar of a bucket", with(func(l *bucketring.Limit) { l.Algorithm = bucketring.TokenBucket }), "only a fixed window can be"},
+		{"calendar of a sliding window", with(func(l *bucketring.Limit) { l.Algorithm = bucketring.SlidingWindow }), "only a fixed window can be"},
+		{"UTC", zone("UTC"), ""},
+		{"zone", zone("Europe/Berlin"), ""},
+		{"unknown zone", zone("Europe/Berln"), `has the unknown time zone "Europe/Berln": use an IANA name such as Europe/Berlin`},
+		{"zone of the machine", zone("Local"), `unknown time zone "Local"`},
+		{"path", zone("../../etc/passwd"), "unknown time zone"},
+		{"zone of months from the first request", with(func(l *bucketring.Limit) {
+			l.Align, l.Per, l.Zone = bucketring.AlignFirstRequest, bucketring.Month, "Europe/Berlin"
+		}), ""},
+		{"zone without a calendar", with(func(l *bucketring.Limit) { l.Align, l.Zone = bucketring.AlignEpoch, "UTC" }), "only calendar windows follow"},
+		{"ttl", with(func(l *bucketring.Limit) { l.TTL = time.Minute }), "a ttl, which only concurrency limits have"},
+		{"age", with(func(l *bucketring.Limit) { l.MaxAge = time.Minute }), "a ttl, which only concurrency limits have"},
+		{"most decimals", with(func(l *bucketring.Limit) { l.Precision = 6 }), ""},
+		{"more decimals", with(func(l *bucketring.Limit) { l.Precision = 7 }), "precision of 7, at most 6 decimals are kept"},
+		{"limit of a policy", with(func(l *bucketring.Limit) { l.ID = 1 }), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { checkInvalid(t, tt.l.Validate(), tt.want) })
+	}
+}
+
+func TestHeldLimitValidate(t *testing.T) {
+	held := func(kind bucketring.Kind, ttl time.Duration, change func(*bucketring.Limit)) bucketring.Limit {
+		l := bucketring.Limit{Name: "x", Amount: 10, Kind: kind, TTL: ttl}
+		change(&l)
+		return l
+	}
+	nothing := func(*bucketring.Limit) {}
+	leases := func(change func(*bucketring.Limit)) bucketring.Limit {
+		return held(bucketring.KindConcurrency, time.Minute, change)
+	}
+	const noWindow = "which has no window, burst, algorithm, align or zone"
+	tests := []struct {
+		name string
+		l    bucketring.Limit
+		want string
+	}{
+		{"leases", leases(nothing), ""},
+		{"no leases at all", leases(func(l *bucketring.Limit) { l.Amount = 0 }), ""},
+		{"shortest ttl", leases(func(l *bucketring.Limit) { l.TTL = time.Second }), ""},
+		{"shorter ttl", leases(func(l *bucketring.Limit) { l.TTL = time.Second - 1 }), "has a ttl of 999.999999ms, it must be at least 1s"},
+		{"no ttl", leases(func(l *bucketring.Limit) { l.TTL = 0 }), "has a ttl of 0s"},
+		{"age as ttl", leases(func(l *bucketring.Limit) { l.MaxAge = l.TTL }), ""},
+		{"age below ttl", leases(func(l *bucketring.Limit) { l.MaxAge = l.TTL - 1 }), "less than its ttl"},
+		{"negative age", leases(func(l *bucketring.Limit) { l.MaxAge = -1 }), "less than its ttl"},
+		{"window", leases(func(l *bucketring.Limit) { l.Per = time.Minute }), "is a concurrency limit, " + noWindow},
+		{"burst", leases(func(l *bucketring.Limit) { l.Burst = 1 }), noWindow},
+		{"algorithm", leases(func(l *bucketring.Limit) { l.Algorithm = bucketring.FixedWindow }), noWindow},
+		{"align", leases(func(l *bucketring.Limit) { l.Align = bucketring.AlignCalendar }), noWindow},
+		{"zone", leases(func(l *bucketring.Limit) { l.Zone = "UTC" }), noWindow},
+		{"negative", leases(func(l *bucketring.Limit) { l.Amount = -1 }), "negative amount"},
+		{"unknown accuracy", leases(func(l *bucketring.Limit) { l.Accuracy = 3 }), "unknown algorithm, align, unavailable or accuracy"},
+		{"decimals", leases(func(l *bucketring.Limit) { l.Precision = 7 }), "precision of 7"},
+		{"level", held(bucketring.KindLevel, 0, nothing), ""},
+		{"level without end", held(bucketring.KindLevel, 0, func(l *bucketring.Limit) { l.Amount = bucketring.Unlimited }), ""},
+		{"level with a ttl", held(bucketring.KindLevel, time.Minute, nothing), "a ttl, which only concurrency limits have"},
+		{"level with a window", held(bucketring.KindLevel, 0, func(l *bucketring.Limit) { l.Per = day }), "is a level limit, " + noWindow},
+		{"cap", held(bucketring.KindCap, 0, nothing), "is a cap, which has no counter"},
+		{"unknown kind", held(4, 0, nothing), "has the unknown kind 4"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { checkInvalid(t, tt.l.Validate(), tt.want) })
+	}
+}
+
+func TestLimitLocation(t *testing.T) {
+	for zone, want := range map[string]string{"": "UTC", "UTC": "UTC", "Europe/Berlin": "Europe/Berlin", "Asia/Kathmandu": "Asia/Kathmandu"} {
+		l := bucketring.Limit{Zone: zone}
+		for range 2 { // the second time from what was loaded
+			if got, err := l.Location(); err != nil || got.String() != want {
+				t.Errorf("Location of %q = %v, %v, want %s", zone, got, err, want)
+			}
+		}
+	}
+	for _, zone := range []string{"Local", "Mars", "europe//berlin", "../UTC", "/etc/localtime"} {
+		l := bucketring.Limit{Zone: zone}
+		if got, err := l.Location(); err == nil {
+			t.Errorf("Location of %q = %v, want an error", zone, got)
+		}
+	}
+}
+
 // checkInvalid expects no error for an empty want, else an ErrInvalid which
 // contains want.
 func checkInvalid(t *testing.T, err error, want string) {
@@ -174,6 +300,12 @@ func TestLimitSameCounter(t *testing.T) {
 		{"window", func(l *bucketring.Limit) { l.Per = time.Minute }, false},
 		{"algorithm", func(l *bucketring.Limit) { l.Algorithm = bucketring.SlidingWindow }, false},
 		{"align", func(l *bucketring.Limit) { l.Align = bucketring.AlignFirstRequest }, false},
+		{"ttl", func(l *bucketring.Limit) { l.TTL = time.Hour }, true},
+		{"age", func(l *bucketring.Limit) { l.MaxAge = time.Hour }, true},
+		{"id", func(l *bucketring.Limit) { l.ID = 1 }, false},
+		{"kind", func(l *bucketring.Limit) { l.Kind = bucketring.KindLevel }, false},
+		{"precision", func(l *bucketring.Limit) { l.Precision = 1 }, false},
+		{"zone", func(l *bucketring.Limit) { l.Zone = "Europe/Berlin" }, false},
 	}
 	for _, tt := range tests {
 		other := base
@@ -205,6 +337,14 @@ func TestLimitString(t *testing.T) {
 			"5/m burst=7 accuracy=strict unavailable=deny"},
 		{bucketring.Limit{Amount: 5, Per: time.Minute, Algorithm: bucketring.FixedWindow, Align: bucketring.AlignFirstRequest},
 			"5/m algorithm=fixed_window align=first_request"},
+		{bucketring.Limit{Amount: 5, Per: bucketring.Month, Algorithm: bucketring.FixedWindow, Align: bucketring.AlignCalendar, Zone: "Europe/Berlin"},
+			"5/month@Europe/Berlin"},
+		{bucketring.Limit{Amount: 5, Per: bucketring.Year, Algorithm: bucketring.FixedWindow, Align: bucketring.AlignCalendar, Accuracy: bucketring.Strict},
+			"5/y@UTC accuracy=strict"},
+		{bucketring.Limit{Amount: 5, Kind: bucketring.KindConcurrency, TTL: bucketring.DefaultTTL}, "5 concurrent"},
+		{bucketring.Limit{Amount: 5, Kind: bucketring.KindConcurrency, TTL: 5 * time.Minute, Unavailable: bucketring.UnavailableAllow},
+			"5 concurrent ttl=5m unavailable=allow"},
+		{bucketring.Limit{Amount: 5, Kind: bucketring.KindLevel}, "5 kind=level"},
 	}
 	for _, tt := range tests {
 		if got := tt.l.String(); got != tt.want {

@@ -151,6 +151,8 @@ type Request struct {
 	// limit that has room is charged even if another one denies.
 	Charges []Charge
 	Each    bool
+	// Partition is where Charges are counted.
+	Partition uint32
 }
 
 // A Charge is one limit's part in a resolved call.

@@ -24,6 +24,18 @@ func TestRequestValidate(t *testing.T) {
 		{"cost 0 looks", bucketring.Request{Key: "k", Limits: minute}, ""},
 		{"cost above capacity is denied, not refused", bucketring.Request{Key: "k", Limits: minute, Cost: math.MaxInt64}, ""},
 		{"last verb", bucketring.Request{Verb: bucketring.VerbReset, Key: "k", Limits: minute}, ""},
+		{"verb about ids", bucketring.Request{Verb: bucketring.VerbRenew, Key: "k", Limits: minute},
+			"renew takes no key and limit: it is about ids, or about a namespace"},
+		{"verb about a namespace", bucketring.Request{Verb: bucketring.VerbUsage, Key: "k", Limits: minute},
+			"usage takes no key and limit: it is about ids, or about a namespace"},
+		{"first unknown verb", bucketring.Request{Verb: 10, Key: "k", Limits: minute}, "unknown verb 10"},
+		{"fraction of a token", bucketring.Request{Key: "k", Limits: minute, CostNanos: 1}, ""},
+		{"negative fraction", bucketring.Request{Key: "k", Limits: minute, CostNanos: -1},
+			"cost is 0, it must be 0 or more: use refund to give tokens back"},
+		{"leases and a rate", bucketring.Request{Key: "k", Limits: bucketring.MustParse("10/m, 10 concurrent, 10/m@UTC")}, ""},
+		{"leases twice", bucketring.Request{Key: "k", Limits: bucketring.MustParse("10 concurrent, 5 concurrent ttl=5m")},
+			"limits 1 and 2 count the same window with the same algorithm: keep the smaller one"},
+		{"one window in two zones", bucketring.Request{Key: "k", Limits: bucketring.MustParse("10/d@UTC, 10/d@Europe/Berlin")}, ""},
 		{"unknown verb", bucketring.Request{Verb: 99, Key: "k", Limits: minute}, "unknown verb 99"},
 		{"no key", bucketring.Request{Limits: minute},
 			"key is missing: name whose tokens are meant, for example a user or an address"},
@@ -76,7 +88,7 @@ func TestInvalidfIsErrInvalidAndNothingElse(t *testing.T) {
 	if !errors.Is(err, bucketring.ErrInvalid) {
 		t.Errorf("errors.Is(%v, ErrInvalid) = false, want true", err)
 	}
-	for _, other := range []error{bucketring.ErrNoPolicy, bucketring.ErrUnavailable} {
+	for _, other := range []error{bucketring.ErrNoPolicy, bucketring.ErrUnknownID, bucketring.ErrUnavailable} {
 		if errors.Is(err, other) {
 			t.Errorf("errors.Is(%v, %v) = true, want false", err, other)
 		}
@@ -89,6 +101,10 @@ func TestDecisionAll(t *testing.T) {
 	one := bucketring.Decision{LimitState: a}
 	if diff := cmp.Diff([]bucketring.LimitState{a}, one.All()); diff != "" {
 		t.Errorf("All() of one limit (-want +got):\n%s", diff)
+	}
+	none := bucketring.Decision{Limits: []bucketring.LimitState{}}
+	if got := none.All(); len(got) != 0 {
+		t.Errorf("All() of an empty list = %v, want none", got)
 	}
 	two := bucketring.Decision{LimitState: b, Limits: []bucketring.LimitState{a, b}}
 	if diff := cmp.Diff([]bucketring.LimitState{a, b}, two.All()); diff != "" {

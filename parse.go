@@ -15,15 +15,19 @@ const maxLimitText = 1024
 
 // Parse reads one to MaxLimits limits separated by commas:
 //
-//	limit  = amount "/" [count] unit { blank option }
-//	amount = digits [ "." digits ] [ size ]           "25", "1.5MB"
-//	unit   = s | m | h | d | w and their longer names
-//	option = burst=AMOUNT | algorithm=NAME
-//	       | accuracy=strict|leased|approx | unavailable=local|allow|deny
+//	limit      = ( rate | concurrent ) { blank option }
+//	rate       = amount "/" [count] unit [ "@" zone ]
+//	concurrent = count blank "concurrent"
+//	amount     = digits [ "." digits ] [ size ]       "25", "1.5MB"
+//	unit       = s | m | h | d | w | month | y and their longer names
+//	option     = burst=AMOUNT | algorithm=NAME | ttl=COUNT UNIT
+//	           | accuracy=strict|leased|approx | unavailable=local|allow|deny
 //
-// A limit is a TokenBucket with a burst of its amount unless an option says
-// otherwise. The error is ErrInvalid and names the limit, the column and, for a
-// misspelt word, the nearest right one.
+// A rate is a TokenBucket with a burst of its amount unless an option says
+// otherwise. One in a time zone is a FixedWindow that follows the calendar there,
+// which months and years must. Leases of a concurrent limit last for DefaultTTL.
+// The error is ErrInvalid and names the limit, the column and, for a misspelt
+// word, the nearest right one.
 func Parse(text string) ([]Limit, error) {
 	if len(text) > maxLimitText {
 		return nil, Invalidf("limit has %d bytes, at most %d are allowed", len(text), maxLimitText)
@@ -81,8 +85,12 @@ func (p *parser) limit(l *Limit) error {
 		return err
 	}
 	l.Amount = amount
-	if err := p.window(l); err != nil {
+	if held, err := p.concurrent(l); err != nil {
 		return err
+	} else if !held {
+		if err := p.window(l); err != nil {
+			return err
+		}
 	}
 	if err := p.options(l); err != nil {
 		return err
@@ -102,6 +110,7 @@ func (p *parser) take(ok func(byte) bool) string {
 	return p.text[start:p.pos]
 }
 
+func isBlank(c byte) bool  { return c == ' ' }
 func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
 func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 func isWord(c byte) bool   { return c != ' ' && c != '=' }
@@ -177,41 +186,103 @@ var units = map[string]time.Duration{
 	"h": time.Hour, "hour": time.Hour,
 	"d": 24 * time.Hour, "day": 24 * time.Hour,
 	"w": 7 * 24 * time.Hour, "week": 7 * 24 * time.Hour,
-	"month": 0, "y": 0, "year": 0,
+	"month": Month, "y": Year, "year": Year,
 }
 
-// window reads "/30s" and refuses by name what only policies will offer.
-func (p *parser) window(l *Limit) error {
-	if word := strings.TrimLeft(p.text[p.pos:], " "); strings.HasPrefix(word, "concurrent") {
-		return p.errorf(len(p.text)-len(word), "concurrency limits are not supported yet")
+// concurrent reads " concurrent" if that follows, and makes the limit one.
+func (p *parser) concurrent(l *Limit) (bool, error) {
+	amount := p.text[:p.pos]
+	if p.take(isBlank) == "" {
+		return false, nil
 	}
+	at := p.pos
+	word := p.take(isLetter)
+	switch nearest := Suggest(word, []string{"concurrent"}); {
+	case word != "concurrent" && nearest != "":
+		return false, p.errorf(at, "unknown word %q%s", word, nearest)
+	case word != "concurrent":
+		p.pos = len(amount)
+		return false, nil
+	case amount[0] == '0' || strings.Trim(amount, "0123456789") != "":
+		return false, p.errorf(0, "%q is not a count of 1 or more without leading zeros", amount)
+	}
+	l.Kind, l.TTL = KindConcurrency, DefaultTTL
+	return true, nil
+}
+
+// window reads "/30s" or "/day@Europe/Berlin".
+func (p *parser) window(l *Limit) error {
 	if p.pos == len(p.text) || p.text[p.pos] != '/' {
 		return p.errorf(p.pos, "expected \"/\" and a window such as /m or /30s, found %s", p.rest())
 	}
 	p.pos++
-	countAt, count := p.pos, int64(1)
-	if digits := p.take(isDigit); digits != "" {
-		var err error
-		if count, err = strconv.ParseInt(digits, 10, 64); err != nil || digits[0] == '0' {
-			return p.errorf(countAt, "%q is not a count of 1 or more without leading zeros", digits)
-		}
+	countAt := p.pos
+	count, err := p.count()
+	if err != nil {
+		return err
 	}
 	unitAt := p.pos
+	unit, err := p.unit()
+	if err != nil {
+		return err
+	}
+	word := p.text[unitAt:p.pos]
+	zoned := p.pos < len(p.text) && p.text[p.pos] == '@'
+	switch {
+	case !zoned && (unit == Month || unit == Year):
+		return p.errorf(unitAt, "months and years need a time zone: write %s@UTC or another", word)
+	case !zoned && count > int64(MaxPer/unit):
+		return p.errorf(countAt, "window is too long: at most 366d")
+	case zoned && !calendarPer(unit):
+		return p.errorf(unitAt, "a window in a time zone is a minute, hour, day, week, month or year, not %q", word)
+	case zoned && count != 1:
+		return p.errorf(countAt, "a window in a time zone lasts one unit: write /%s", word)
+	}
+	l.Per = time.Duration(count) * unit
+	if zoned {
+		return p.zone(l)
+	}
+	return nil
+}
+
+// count reads the number before a unit; none means 1.
+func (p *parser) count() (int64, error) {
+	at := p.pos
+	digits := p.take(isDigit)
+	if digits == "" {
+		return 1, nil
+	}
+	count, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || digits[0] == '0' {
+		return 0, p.errorf(at, "%q is not a count of 1 or more without leading zeros", digits)
+	}
+	return count, nil
+}
+
+func (p *parser) unit() (time.Duration, error) {
+	at := p.pos
 	word := p.take(isLetter)
 	unit, ok := units[word]
 	switch {
 	case word == "":
-		return p.errorf(unitAt, "expected a unit such as s, m, h or d, found %s", p.rest())
+		return 0, p.errorf(at, "expected a unit such as s, m, h or d, found %s", p.rest())
 	case !ok:
-		return p.errorf(unitAt, "unknown unit %q%s", word, Suggest(word, keys(units)))
-	case unit == 0:
-		return p.errorf(unitAt, "months and years need a time zone, and calendar windows are not supported yet")
-	case p.pos < len(p.text) && p.text[p.pos] == '@':
-		return p.errorf(p.pos, "calendar windows in a time zone are not supported yet: algorithm=fixed_window counts from the epoch in UTC")
-	case count > int64(MaxPer/unit):
-		return p.errorf(countAt, "window is too long: at most 366d")
+		return 0, p.errorf(at, "unknown unit %q%s", word, Suggest(word, keys(units)))
 	}
-	l.Per = time.Duration(count) * unit
+	return unit, nil
+}
+
+// zone reads "@Europe/Berlin".
+func (p *parser) zone(l *Limit) error {
+	p.pos++
+	at, rest := p.pos, p.rest()
+	l.Algorithm, l.Align, l.Zone = FixedWindow, AlignCalendar, p.take(func(c byte) bool { return !isBlank(c) })
+	if l.Zone == "" {
+		return p.errorf(at, "expected a time zone such as UTC or Europe/Berlin, found %s", rest)
+	}
+	if _, err := l.Location(); err != nil {
+		return p.errorf(at, "unknown time zone %s: use an IANA name such as Europe/Berlin", rest)
+	}
 	return nil
 }
 
@@ -220,7 +291,7 @@ var optionNames = []string{"burst", "algorithm", "accuracy", "unavailable", "ttl
 func (p *parser) options(l *Limit) error {
 	seen := map[string]bool{}
 	for p.pos < len(p.text) {
-		if p.take(func(c byte) bool { return c == ' ' }) == "" {
+		if p.take(isBlank) == "" {
 			return p.errorf(p.pos, "expected a blank before %s", p.rest())
 		}
 		at := p.pos
@@ -241,21 +312,15 @@ func (p *parser) options(l *Limit) error {
 }
 
 func (p *parser) option(l *Limit, name string, at int) error {
-	valueAt := p.pos
 	switch name {
-	case "burst":
-		burst, err := p.amount()
-		if err != nil {
-			return err
+	case "burst", "algorithm":
+		if l.Kind != KindRate {
+			return p.errorf(at, "%s is for rates such as 10/m, not for concurrent", name)
 		}
-		if burst == 0 {
-			return p.errorf(valueAt, "burst must be at least 1")
+		if name == "burst" {
+			return p.burst(l, at)
 		}
-		l.Burst = burst
-	case "algorithm":
-		i, err := p.choice("algorithm", algorithmNames[:])
-		l.Algorithm = Algorithm(i)
-		return err
+		return p.algorithm(l)
 	case "accuracy":
 		i, err := p.choice("accuracy", accuracyNames[:])
 		l.Accuracy = Accuracy(i)
@@ -265,10 +330,59 @@ func (p *parser) option(l *Limit, name string, at int) error {
 		l.Unavailable = Unavailable(i)
 		return err
 	case "ttl":
-		return p.errorf(at, "ttl is for concurrency limits, which are not supported yet")
-	default:
-		return p.errorf(at, "unknown option %q%s", name, Suggest(name, optionNames))
+		if l.Kind != KindConcurrency {
+			return p.errorf(at, "ttl is for limits such as \"10 concurrent\", not for rates")
+		}
+		return p.ttl(l)
 	}
+	return p.errorf(at, "unknown option %q%s", name, Suggest(name, optionNames))
+}
+
+func (p *parser) burst(l *Limit, at int) error {
+	if l.Align == AlignCalendar {
+		return p.errorf(at, "burst is for token buckets, and a window in a time zone is none")
+	}
+	at = p.pos
+	burst, err := p.amount()
+	if err != nil {
+		return err
+	}
+	if burst == 0 {
+		return p.errorf(at, "burst must be at least 1")
+	}
+	l.Burst = burst
+	return nil
+}
+
+func (p *parser) algorithm(l *Limit) error {
+	at := p.pos
+	i, err := p.choice("algorithm", algorithmNames[:])
+	if err != nil {
+		return err
+	}
+	if l.Algorithm = Algorithm(i); l.Align == AlignCalendar && l.Algorithm != FixedWindow {
+		return p.errorf(at, "a window in a time zone is a fixed_window, not a %v", l.Algorithm)
+	}
+	return nil
+}
+
+func (p *parser) ttl(l *Limit) error {
+	at := p.pos
+	count, err := p.count()
+	if err != nil {
+		return err
+	}
+	unitAt := p.pos
+	unit, err := p.unit()
+	switch {
+	case err != nil:
+		return err
+	case unit == Month || unit == Year:
+		return p.errorf(unitAt, "a ttl does not follow the calendar: write days, such as 30d")
+	case count > int64(MaxPer/unit):
+		return p.errorf(at, "ttl is too long: at most 366d")
+	}
+	l.TTL = time.Duration(count) * unit
 	return nil
 }
 

@@ -13,8 +13,8 @@ import (
 const (
 	wantWindow = `expected "/" and a window such as /m or /30s, found `
 	wantUnit   = `expected a unit such as s, m, h or d, found `
-	noCalendar = `calendar windows in a time zone are not supported yet: algorithm=fixed_window counts from the epoch in UTC`
-	noMonths   = `months and years need a time zone, and calendar windows are not supported yet`
+	notZoned   = `a window in a time zone is a minute, hour, day, week, month or year, not `
+	noCount    = ` is not a count of 1 or more without leading zeros`
 	tooLarge   = `number is too large: at most 9223372036854775807`
 	manyDigits = `number is too large or has too many digits`
 )
@@ -104,16 +104,62 @@ var parseErrors = []struct{ text, want string }{
 	{`5/s, 0/s burst=1`, `limit 2, column 1: limit "inline-2" has a burst but no amount to refill it`},
 	{`1/d burst=1465`, `limit 1, column 1: limit "inline" would need more than 4 years to refill a burst of 1465: lower the burst`},
 
-	// What the grammar has and we do not yet: refused by name.
-	{`10 concurrent`, `limit 1, column 4: concurrency limits are not supported yet`},
-	{`5/s, 10 concurrent ttl=5m`, `limit 2, column 4: concurrency limits are not supported yet`},
-	{`10/s ttl=5m`, `limit 1, column 6: ttl is for concurrency limits, which are not supported yet`},
-	{`1000/day@Europe/Berlin`, `limit 1, column 9: ` + noCalendar},
-	{`10/2d@UTC burst=5`, `limit 1, column 6: ` + noCalendar},
-	{`10/month`, `limit 1, column 4: ` + noMonths},
-	{`10/month@Europe/Berlin`, `limit 1, column 4: ` + noMonths},
-	{`10/y`, `limit 1, column 4: ` + noMonths},
-	{`10/2year`, `limit 1, column 5: ` + noMonths},
+	// Windows in a time zone, and those that need one.
+	{`10/month`, `limit 1, column 4: months and years need a time zone: write month@UTC or another`},
+	{`5/s, 10/y`, `limit 2, column 4: months and years need a time zone: write y@UTC or another`},
+	{`10/2year`, `limit 1, column 5: months and years need a time zone: write year@UTC or another`},
+	{`10/month algorithm=fixed_window`, `limit 1, column 4: months and years need a time zone: write month@UTC or another`},
+	{`10/mont@UTC`, `limit 1, column 4: unknown unit "mont": did you mean "month"?`},
+	{`10/yer@UTC`, `limit 1, column 4: unknown unit "yer": did you mean "year"?`},
+	{`10/Y@UTC`, `limit 1, column 4: unknown unit "Y": did you mean "y"?`},
+	{`10/s@UTC`, `limit 1, column 4: ` + notZoned + `"s"`},
+	{`10/30sec@UTC`, `limit 1, column 6: ` + notZoned + `"sec"`},
+	{`10/2d@UTC burst=5`, `limit 1, column 4: a window in a time zone lasts one unit: write /d`},
+	{`10/3month@UTC`, `limit 1, column 4: a window in a time zone lasts one unit: write /month`},
+	{`10/9223372036854775807y@UTC`, `limit 1, column 4: a window in a time zone lasts one unit: write /y`},
+	{`10/d@`, `limit 1, column 6: expected a time zone such as UTC or Europe/Berlin, found the end`},
+	{`10/d@ burst=5`, `limit 1, column 6: expected a time zone such as UTC or Europe/Berlin, found a blank`},
+	{`1000/day@Europe/Berln`, `limit 1, column 10: unknown time zone "Europe/Berln": use an IANA name such as Europe/Berlin`},
+	{`5/s, 10/y@Mars algorithm=fixed_window`, `limit 2, column 6: unknown time zone "Mars": use an IANA name such as Europe/Berlin`},
+	{`10/d@Local`, `limit 1, column 6: unknown time zone "Local": use an IANA name such as Europe/Berlin`},
+	{`10/d@../../etc/passwd`, `limit 1, column 6: unknown time zone "../../etc/passwd": use an IANA name such as Europe/Berlin`},
+	{`10/d@/etc/localtime`, `limit 1, column 6: unknown time zone "/etc/localtime": use an IANA name such as Europe/Berlin`},
+	{`10/d@UTC;5/m`, `limit 1, column 6: unknown time zone "UTC;5/m": use an IANA name such as Europe/Berlin`},
+	{"10/d@\xff", `limit 1, column 6: unknown time zone "\xff": use an IANA name such as Europe/Berlin`},
+	{`10/d@` + strings.Repeat("z", 21), `limit 1, column 6: unknown time zone "zzzzzzzzzzzzzzzzzzzz...": use an IANA name such as Europe/Berlin`},
+	{`10/d@UTC algorithm=sliding_window`, `limit 1, column 20: a window in a time zone is a fixed_window, not a sliding_window`},
+	{`10/d@UTC accuracy=strict algorithm=token_bucket`, `limit 1, column 36: a window in a time zone is a fixed_window, not a token_bucket`},
+	{`10/d@UTC burst=5`, `limit 1, column 10: burst is for token buckets, and a window in a time zone is none`},
+	{`10/d@UTC ttl=5m`, `limit 1, column 10: ttl is for limits such as "10 concurrent", not for rates`},
+
+	// Leases.
+	{`0 concurrent`, `limit 1, column 1: "0"` + noCount},
+	{`05 concurrent`, `limit 1, column 1: "05"` + noCount},
+	{`1.0 concurrent`, `limit 1, column 1: "1.0"` + noCount},
+	{`5/s, 2kB concurrent`, `limit 2, column 1: "2kB"` + noCount},
+	{`1.5 concurrent`, `limit 1, column 1: 1.5 is not a whole number`},
+	{`concurrent`, `limit 1, column 1: expected a number, found "concurrent"`},
+	{`10 concurent`, `limit 1, column 4: unknown word "concurent": did you mean "concurrent"?`},
+	{`5/s, 10   Concurrent ttl=5m`, `limit 2, column 6: unknown word "Concurrent": did you mean "concurrent"?`},
+	{`10 parallel`, `limit 1, column 3: ` + wantWindow + `a blank`},
+	{`10 concurrent;`, `limit 1, column 14: expected a blank before ";"`},
+	{`10 concurrent/m`, `limit 1, column 14: expected a blank before "/m"`},
+	{`10 concurrent@UTC`, `limit 1, column 14: expected a blank before "@UTC"`},
+	{`10 concurrent burst=5`, `limit 1, column 15: burst is for rates such as 10/m, not for concurrent`},
+	{`10 concurrent algorithm=fixed_window`, `limit 1, column 15: algorithm is for rates such as 10/m, not for concurrent`},
+	{`10 concurrent tl=5m`, `limit 1, column 15: unknown option "tl": did you mean "ttl"?`},
+	{`10 concurrent ttl=5m ttl=5m`, `limit 1, column 22: option "ttl" is given twice`},
+	{`10 concurrent ttl=`, `limit 1, column 19: ` + wantUnit + `the end`},
+	{`10 concurrent ttl=60`, `limit 1, column 21: ` + wantUnit + `the end`},
+	{`10 concurrent ttl=0s`, `limit 1, column 19: "0"` + noCount},
+	{`10 concurrent ttl=1.5m`, `limit 1, column 20: ` + wantUnit + `".5m"`},
+	{`10 concurrent ttl=5mn`, `limit 1, column 20: unknown unit "mn": did you mean "min"?`},
+	{`10 concurrent ttl=500ms`, `limit 1, column 22: unknown unit "ms": did you mean "m"?`},
+	{`10 concurrent ttl=1month`, `limit 1, column 20: a ttl does not follow the calendar: write days, such as 30d`},
+	{`10 concurrent ttl=2y`, `limit 1, column 20: a ttl does not follow the calendar: write days, such as 30d`},
+	{`10 concurrent ttl=367d`, `limit 1, column 19: ttl is too long: at most 366d`},
+	{`10 concurrent ttl=9223372036854775807w`, `limit 1, column 19: ttl is too long: at most 366d`},
+	{`10/s ttl=5m`, `limit 1, column 6: ttl is for limits such as "10 concurrent", not for rates`},
 
 	// Bounds of the whole text.
 	{strings.Repeat("5/s,", 8) + "5/s", `more than 8 limits in one call`},
@@ -144,20 +190,11 @@ func TestParseDoesNotCallABlankTheEnd(t *testing.T) {
 	}
 }
 
-func TestParseRefusesConcurrentByNameAfterAnyBlanks(t *testing.T) {
-	// In the grammar a blank is one or more " ".
-	for _, text := range []string{`10 concurrent`, `10  concurrent`, `10    concurrent ttl=5m`} {
-		_, err := bucketring.Parse(text)
-		if err == nil || !strings.HasSuffix(err.Error(), "concurrency limits are not supported yet") {
-			t.Errorf("Parse(%q) = %v, want one about concurrency limits", text, err)
-		}
-	}
-}
-
 func TestParseSuggestsTheSameWordInItsCase(t *testing.T) {
 	// Capitals are the likeliest mistake, so they must not lead to another unit.
 	for text, want := range map[string]string{
 		`10/S`: "s", `10/M`: "m", `10/H`: "h", `10/D`: "d", `10/W`: "w", `10/MIN`: "min", `10/HOUR`: "hour",
+		`10/Month@UTC`: "month", `10/YEAR@UTC`: "year", `10 CONCURRENT`: "concurrent", `10 concurrent TTL=5m`: "ttl",
 		`5mb/s`: "MB", `5gb/s`: "GB", `5mib/s`: "MiB", `5TIB/s`: "TiB",
 		`5/s BURST=6`: "burst", `5/s accuracy=STRICT`: "strict", `5/s algorithm=Fixed_Window`: "fixed_window",
 	} {

@@ -100,6 +100,47 @@ func TestParseOptions(t *testing.T) {
 	}
 }
 
+func TestParseZones(t *testing.T) {
+	zoned := func(per time.Duration, zone string) bucketring.Limit {
+		return bucketring.Limit{
+			Name: "inline", Amount: 10, Per: per, Algorithm: bucketring.FixedWindow, Align: bucketring.AlignCalendar, Zone: zone,
+		}
+	}
+	for per, names := range map[time.Duration]string{
+		time.Minute: "m min minute 1m", time.Hour: "h hour 1hour", day: "d day 1d", 7 * day: "w week 1week",
+		bucketring.Month: "month 1month", bucketring.Year: "y year 1y",
+	} {
+		for name := range strings.FieldsSeq(names) {
+			for _, zone := range []string{"UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+12"} {
+				checkParse(t, "10/"+name+"@"+zone, zoned(per, zone))
+				checkParse(t, "10/"+name+"@"+zone+"  algorithm=fixed_window", zoned(per, zone))
+			}
+		}
+	}
+	strict := zoned(day, "UTC")
+	strict.Accuracy, strict.Unavailable = bucketring.Strict, bucketring.UnavailableDeny
+	checkParse(t, "10/d@UTC unavailable=deny algorithm=fixed_window accuracy=strict", strict)
+}
+
+func TestParseConcurrent(t *testing.T) {
+	held := func(ttl time.Duration) bucketring.Limit {
+		return bucketring.Limit{Name: "inline", Amount: 10, Kind: bucketring.KindConcurrency, TTL: ttl}
+	}
+	for _, text := range []string{"10 concurrent", "10    concurrent", " 10 concurrent ", "10 concurrent ttl=60s", "10 concurrent  ttl=1min"} {
+		checkParse(t, text, held(bucketring.DefaultTTL))
+	}
+	checkParse(t, "10 concurrent ttl=1s", held(time.Second))
+	checkParse(t, "10 concurrent ttl=h", held(time.Hour)) // a count of 1 may be left out
+	checkParse(t, "10 concurrent ttl=2week", held(14*day))
+	checkParse(t, "10 concurrent ttl=366d", held(366*day))
+	most := held(5 * time.Minute)
+	most.Accuracy, most.Unavailable = bucketring.Approx, bucketring.UnavailableAllow
+	checkParse(t, "10 concurrent unavailable=allow ttl=5m accuracy=approx", most)
+	second := held(bucketring.DefaultTTL)
+	second.Name = "inline-2"
+	checkParse(t, "5/s, 10 concurrent", rate(5, time.Second), second)
+}
+
 func TestParseLists(t *testing.T) {
 	named := func(l bucketring.Limit, name string) bucketring.Limit { l.Name = name; return l }
 	two := []bucketring.Limit{rate(5, time.Second), named(rate(9, time.Hour), "inline-2")}

@@ -25,7 +25,7 @@ type Cluster struct {
 	list   *memberlist.Memberlist
 	addr   netip.AddrPort          // of our gossip, as the others see it
 	own    map[netip.AddrPort]bool // all names of addr, for seeds that are ourselves
-	record record                  // ours; Join writes it, later the one Leave
+	record record                  // ours; Join writes it, later who holds ending
 
 	ring       atomic.Pointer[ring.Ring] // written by run, never nil after Join
 	builder    *ring.Builder             // belongs to run
@@ -91,7 +91,7 @@ func listen(p *plan) (*Cluster, error) {
 		record: record{
 			state: StateJoining, boot: uint64(time.Now().UnixNano()), seq: 1,
 			settings: p.Placer.Settings(), wireMin: wireMin, wireMax: wireMax,
-			peer: p.peer, zone: p.Zone,
+			policy: p.PolicyHash, peer: p.peer, zone: p.Zone,
 		},
 	}
 	if p.Access.Insecure {
@@ -137,6 +137,18 @@ func (c *Cluster) announce(state State, wait time.Duration) error {
 	c.record.seq++
 	c.gossip.setMeta(c.record.marshal())
 	return c.list.UpdateNode(wait)
+}
+
+// SetPolicyHash tells the others which policies are in force here. It does not wait
+// until they have heard. After Leave or Close it does nothing.
+func (c *Cluster) SetPolicyHash(hash uint64) {
+	c.ending.Lock()
+	defer c.ending.Unlock()
+	if c.ended || c.record.policy == hash {
+		return
+	}
+	c.record.policy = hash
+	_ = c.announce(c.record.state, atOnce) // its error says no more than that nobody was waited for
 }
 
 // Ring returns the newest ring. It never returns nil and costs one load.

@@ -369,3 +369,28 @@ func TestFiveNodesOnOneAddress(t *testing.T) {
 		w.agree(2*time.Second, 5)
 	})
 }
+
+func TestPolicyHashIsSeenByAll(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		nodes := w.start(1, 3)
+		ring := nodes[1].Ring()
+		nodes[0].SetPolicyHash(0xfeed)
+		seen := func(c *cluster.Cluster, name string) (hash uint64) {
+			for _, m := range c.Members() {
+				if m.Name == name {
+					hash = m.PolicyHash
+				}
+			}
+			return hash
+		}
+		for _, c := range nodes {
+			w.until(time.Second, "the hash of node-1 at "+c.Self().Name, func() bool { return seen(c, "node-1") == 0xfeed })
+			if got := seen(c, "node-2"); got != 0 {
+				t.Errorf("%s sees hash %x of node-2, want none", c.Self().Name, got)
+			}
+		}
+		if nodes[1].Ring() != ring {
+			t.Error("another policy made another ring")
+		}
+	})
+}

@@ -51,6 +51,9 @@ type Config struct {
 	Access Access
 	// Placer hashes for placement; the same on all nodes.
 	Placer ring.Placer
+	// PolicyHash is what identifies the node's policies until SetPolicyHash; 0 for
+	// none.
+	PolicyHash uint64
 	// OnRing is told each ring, the first one before Join returns: by one
 	// goroutine, in order. It must not call Leave or Close. nil is allowed.
 	OnRing func(*ring.Ring)

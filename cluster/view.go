@@ -34,13 +34,16 @@ type Member struct {
 	Zone  string    // may be empty
 	Self  bool      // this node
 	Since time.Time // when this node first saw the State
+	// PolicyHash identifies the policies in force there; 0 for none. Nodes of one
+	// cluster should agree on it.
+	PolicyHash uint64
 }
 
 func (e *entry) member(self string) Member {
 	return Member{
 		Name: e.name, Boot: e.rec.boot, State: e.state(),
 		Addr: e.addr.String(), Peer: e.peer(), Zone: e.rec.zone,
-		Self: e.name+nameMark+e.start == self, Since: e.since,
+		Self: e.name+nameMark+e.start == self, Since: e.since, PolicyHash: e.rec.policy,
 	}
 }
 

@@ -1,6 +1,7 @@
 // adjust.go carries a counter's state over to another amount of its limit.
 // A token bucket keeps its tokens, with fraction, up to the new capacity; a
-// full one stays full. Windows keep what was used, also above a lower limit.
+// full one stays full, and a debt is paid back at the old rate. Windows keep what
+// was used and levels what they are, also above a lower limit.
 
 package bucket
 
@@ -17,6 +18,10 @@ import (
 func (b *bucket) adjusted(r *rule, now Now) *bucket {
 	to := newBucket(r, b.hash, b.key, now, 0)
 	switch {
+	case r.limit.Kind == bucketring.KindLevel:
+		b.wide.mu.Lock()
+		defer b.wide.mu.Unlock()
+		to.wide.level = b.wide.level
 	case r.limit.Algorithm == bucketring.TokenBucket:
 		if left, at := b.tokens(now); left != nil {
 			to.putTokens(left, at)
@@ -45,8 +50,11 @@ func (b *bucket) tokens(now Now) (left *big.Rat, at Now) {
 	}
 	b.wide.mu.Lock()
 	defer b.wide.mu.Unlock()
-	m := &b.wide.bucket
-	m.advance(r, now)
+	b.wide.bucket.advance(r, now)
+	m := b.wide.bucket
+	if debt := m.over(r, 0); debt.whole > 0 || debt.frac > 0 {
+		m.advance(r, Now{Mono: m.at*tick + int64(debt.wait(r, Now{Mono: m.at * tick}))})
+	}
 	at.Mono = m.at * tick
 	if m.whole == 0 && m.frac == 0 {
 		return nil, at
@@ -87,7 +95,7 @@ func (b *bucket) started() started {
 }
 
 func (b *bucket) putStarted(s started) {
-	if b.wide == nil && s.count>>firstBits == 0 && s.start>>(63-firstBits) == 0 {
+	if bits := b.rule.countBits; b.wide == nil && s.count>>bits == 0 && s.start>>(63-bits) == 0 {
 		b.word.Store(b.rule.pack(s.start, s.count))
 		return
 	}

@@ -13,12 +13,45 @@ type Now struct {
 	Wall int64 // nanoseconds since 1970-01-01 UTC
 }
 
-// A Result is what one limit says about one call.
+// An Op is what a call wants of one counter. What a verb has no use for is
+// ignored.
+type Op struct {
+	Verb bucketring.Verb // take, peek, refund, reset; for levels also add and set
+	// N is a number of tokens in the limit's precision, 0 or more; for VerbAdd also
+	// less.
+	N int64
+	// ID names the lease or reservation that a take makes; within its partition it
+	// is for one counter only. A refund with an ID takes exactly that take back.
+	// With an ID and an N of 0, a take or peek of a rate is denied where one token
+	// would be: it is charged afterwards.
+	ID bucketring.ID
+	// Window is for a refund of a windowed rate: it gives back in this window only
+	// (Result.Window); 0 is the present one.
+	Window int64
+	// Version orders VerbSet; 0 is above the last one.
+	Version int64
+}
+
+// need is how many tokens a rate must have for a take of op.
+func (op *Op) need() int64 {
+	if op.N == 0 && op.ID != (bucketring.ID{}) {
+		return 1
+	}
+	return op.N
+}
+
+// A Result is what one limit says about one call. After a peek that is allowed,
+// it shows what a take would leave.
 type Result struct {
 	Allowed   bool
 	Remaining int64         // tokens left after the call, rounded down
-	Reset     time.Duration // until the counter is unused again
+	Used      int64         // capacity - Remaining, or more after a lowered limit or a settlement
+	Reset     time.Duration // until the counter is unused again; 0 if no time brings that
 	Retry     time.Duration // until n would fit; 0 if it does, else maybe bucketring.Never
+	Next      time.Duration // until there is one token more than Remaining; 0 if no time brings one
+	// Window tells the windows of a rate apart; of a sliding window it is the slot.
+	// It is 0 for what has none.
+	Window int64
 }
 
 // sealed is the bit of a word that stops all further charges.
@@ -37,35 +70,37 @@ type bucket struct {
 	key  string
 }
 
-// newBucket returns the counter of a key, with spent of its tokens gone.
+// newBucket returns the counter of a key, with spent of its tokens gone if it is
+// a rate.
 func newBucket(r *rule, hash uint64, key string, now Now, spent int64) *bucket {
 	b := &bucket{rule: r, hash: hash, key: key}
 	if r.form == formWide {
 		b.wide = newWide(r)
 	}
-	if spent > 0 {
-		b.do(bucketring.VerbTake, now, min(spent, r.capacity))
+	if spent > 0 && r.limit.Kind == bucketring.KindRate {
+		b.do(&Op{N: min(spent, r.capacity)}, now, new(Result))
 	}
 	return b
 }
 
-// do carries out a verb. ok is false if the bucket is sealed; nothing was
-// changed then and the caller looks the counter up again.
+// do carries out a verb. It answers in res, which saves copying what does not fit
+// the registers. ok is false if the bucket is sealed; nothing was changed then and
+// the caller looks the counter up again.
 //
 // The loop ends: a failed swap means that another call succeeded, or that the
 // seal was set, which happens once.
-func (b *bucket) do(verb bucketring.Verb, now Now, n int64) (res Result, ok bool) {
+func (b *bucket) do(op *Op, now Now, res *Result) (ok bool) {
 	if b.wide != nil {
-		return b.wide.do(b.rule, verb, now, n)
+		return b.wide.do(b.rule, op, now, res)
 	}
 	for {
 		word := b.word.Load()
 		if word&sealed != 0 {
-			return Result{}, false
+			return false
 		}
-		next, res := b.rule.step(verb, word, now, n)
+		next := b.rule.step(op, word, now, res)
 		if next == word || b.word.CompareAndSwap(word, next) {
-			return res, true
+			return true
 		}
 	}
 }

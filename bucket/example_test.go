@@ -38,3 +38,34 @@ func ExampleTable_Sweep() {
 	fmt.Println(table.Sweep(now, 1), table.Stats().Keys)
 	// Output: 1 1
 }
+
+func ExampleTable_Apply() {
+	table := bucket.New(bucket.Config{})
+	limit := bucketring.Limit{Kind: bucketring.KindConcurrency, Amount: 2, TTL: time.Minute}
+	jobs := bucket.Counter{Key: "alice", Limit: &limit}
+	now := bucket.Now{Mono: int64(time.Hour)}
+	for id := range byte(3) { // a node makes random ids
+		res := table.Apply(bucket.Op{N: 1, ID: bucketring.ID{id + 1}}, jobs, now)
+		fmt.Println(res.Allowed, res.Used)
+	}
+	now.Mono += int64(5 * time.Second)
+	fmt.Println(table.Release(0, bucketring.ID{1}, now))
+	fmt.Println(table.Apply(bucket.Op{N: 1, ID: bucketring.ID{4}}, jobs, now).Allowed)
+	// Output:
+	// true 1
+	// true 2
+	// false 2
+	// true
+	// true
+}
+
+func ExampleTable_Settle() {
+	table := bucket.New(bucket.Config{})
+	limit := bucketring.Limit{Name: "minutes-day", Amount: 500_0, Precision: 1, Per: 24 * time.Hour, Algorithm: bucketring.FixedWindow}
+	now := bucket.Now{Mono: int64(time.Hour), Wall: int64(1_640_995_200 * time.Second)}
+	id := bucketring.ID{1}
+	table.Apply(bucket.Op{N: 60_0, ID: id}, bucket.Counter{Key: "alice", Limit: &limit}, now)
+	s, _ := table.Settle(0, id, 45, 200_000_000, now) // it took 45.2 minutes
+	fmt.Println(s.Result.Used, s.Result.Remaining, s.Repeated)
+	// Output: 452 4548 false
+}

@@ -18,13 +18,14 @@ const (
 type Form struct {
 	Wide               bool
 	LastMono           int64
+	FirstWall          int64
 	MaxCount, MaxStart int64 // of a word that counts a window
 }
 
 // FormOf returns the form in which a limit's counters begin.
 func FormOf(l bucketring.Limit) Form {
 	r := newRule(l)
-	f := Form{Wide: r.form == formWide, LastMono: r.lastMono}
+	f := Form{Wide: r.form == formWide, LastMono: r.lastMono, FirstWall: r.firstWall}
 	if !f.Wide && r.countBits > 0 {
 		f.MaxCount, f.MaxStart = 1<<r.countBits-1, 1<<(63-r.countBits)-1
 	}
@@ -61,8 +62,7 @@ func (t *Table) SealInPlace(c Counter, now Now) (busy func() bool, replace func(
 func (t *Table) Hold(c Counter) (take func(now Now, n int64) (ok bool)) {
 	b := t.parts[c.Partition].find(t.hash(c), c)
 	return func(now Now, n int64) bool {
-		_, ok := b.do(bucketring.VerbTake, now, n)
-		return ok
+		return b.do(&Op{N: n}, now, new(Result))
 	}
 }
 
@@ -82,7 +82,8 @@ func (p *Part) Remaining(hash uint64, c Counter, now Now) (remaining int64, ok b
 	if b == nil {
 		return 0, false
 	}
-	res, _ := b.do(bucketring.VerbPeek, now, 0)
+	var res Result
+	b.do(&Op{Verb: bucketring.VerbPeek}, now, &res)
 	return res.Remaining, true
 }
 
@@ -105,3 +106,18 @@ func (p *Part) Remove(hash uint64, cs ...Counter) {
 	}
 	p.p.removeLocked(gone)
 }
+
+// A Calendar finds windows, in Unix seconds.
+type Calendar struct{ c *calendar }
+
+// NewCalendar returns one that has found none yet.
+func NewCalendar(l bucketring.Limit) Calendar { return Calendar{newCalendar(&l)} }
+
+// Span returns the window of a moment.
+func (c Calendar) Span(at int64) (start, end int64) {
+	s := c.c.span(at)
+	return s.start, s.end
+}
+
+// Later returns the end of a first-request month or year.
+func (c Calendar) Later(start int64) int64 { return c.c.later(start) }

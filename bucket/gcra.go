@@ -3,34 +3,41 @@
 // arrival time (TAT) at which the bucket will be full again.
 //
 // Changed against the source: time is measured in units of the limit, 1/unit of
-// a microsecond, in which a token costs a whole number. All sums are exact.
+// a microsecond, in which a token costs a whole number. All sums are exact. A
+// settlement may move the TAT beyond an empty bucket's: that is a debt.
 
 package bucket
 
 import (
+	"math"
 	"time"
 
 	"github.com/bucketring/bucketring"
 )
 
+// maxDebt bounds the time in which a bucket with a debt is full again, so that
+// no sum can wrap. What a settlement goes beyond it is forgiven.
+const maxDebt = 2 * bucketring.MaxRefill
+
 // clock returns the time in units.
 func (r *rule) clock(now Now) int64 { return r.mono(now) / tick * r.unit }
 
 // stepGCRA is one decision. The word is the TAT; one that has passed means full.
-func (r *rule) stepGCRA(verb bucketring.Verb, word uint64, now Now, n int64) (uint64, Result) {
+func (r *rule) stepGCRA(op *Op, word uint64, now Now, res *Result) uint64 {
 	clock := r.clock(now)
 	tat := max(int64(word), clock)
-	free := r.full - (tat - clock) // below 0 only for a clock reading from the past
-	res := Result{Allowed: true}
-	switch verb {
+	free := r.full - (tat - clock) // below 0 only for a debt, or a clock reading from the past
+	*res = Result{Allowed: true}
+	switch n := op.N; op.Verb {
 	case bucketring.VerbTake, bucketring.VerbPeek:
-		switch {
-		case n > r.capacity:
+		switch need := op.need(); {
+		case need > r.capacity:
 			res.Allowed, res.Retry = false, bucketring.Never
-		case n == 0: // only looks
-		case n*r.token > free:
-			res.Allowed, res.Retry = false, r.wait(n*r.token-free, now)
-		case verb == bucketring.VerbTake:
+		case need == 0: // only looks
+		case need*r.token > free:
+			res.Allowed, res.Retry = false, r.wait(need*r.token-free, now)
+		case n == 0: // has room for what is settled later
+		case op.Verb == bucketring.VerbTake:
 			tat += n * r.token
 			word = uint64(tat)
 			free -= n * r.token
@@ -38,14 +45,45 @@ func (r *rule) stepGCRA(verb bucketring.Verb, word uint64, now Now, n int64) (ui
 			free -= n * r.token
 		}
 	case bucketring.VerbRefund:
-		tat = max(tat-min(n, r.capacity)*r.token, clock)
-		word, free = min(word, uint64(tat)), r.full-(tat-clock) // a full one stays as it is
+		word, free = r.giveBack(n, word, tat, clock)
+	case bucketring.VerbSettle:
+		switch {
+		case r.capacity == 0:
+		case n < 0:
+			word, free = r.giveBack(-n, word, tat, clock)
+		default: // debtFits has said that there is room
+			tat += n * r.token
+			word, free = uint64(tat), free-n*r.token
+		}
 	case bucketring.VerbReset:
 		word, free = 0, r.full
 	}
-	res.Remaining = max(free, 0) / r.token
+	res.Used = ceilDiv(r.full-free, r.token)
+	res.Remaining = max(r.capacity-res.Used, 0)
 	res.Reset = r.wait(r.full-free, now)
-	return word, res
+	switch r.capacity - res.Remaining {
+	case 0:
+	case 1:
+		res.Next = res.Reset
+	default:
+		res.Next = r.wait((res.Remaining+1)*r.token-free, now)
+	}
+	return word
+}
+
+// giveBack returns the word and the free units after a refund of n tokens. A full
+// bucket stays as it is.
+func (r *rule) giveBack(n int64, word uint64, tat, clock int64) (next uint64, free int64) {
+	tat = max(tat-min(n, r.capacity)*r.token, clock)
+	return min(word, uint64(tat)), r.full - (tat - clock)
+}
+
+// debtFits reports whether a word can bear a settlement of n ≥ 0 tokens more.
+func (r *rule) debtFits(word uint64, now Now, n int64) bool {
+	clock := r.clock(now)
+	tat := max(int64(word), clock)
+	room := min(clock, math.MaxInt64-int64(maxDebt)/tick*r.unit) + int64(maxDebt)/tick*r.unit - tat
+	return n <= max(room, 0)/r.token
 }
 
 // wait returns how long the clock needs for a number of units. The reading was
@@ -54,5 +92,8 @@ func (r *rule) wait(units int64, now Now) time.Duration {
 	if units <= 0 {
 		return 0
 	}
-	return time.Duration(ceilDiv(units, r.unit)*tick - r.mono(now)%tick)
+	if r.unit > 1 {
+		units = ceilDiv(units, r.unit)
+	}
+	return time.Duration(units*tick - r.mono(now)%tick)
 }

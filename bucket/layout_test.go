@@ -44,6 +44,10 @@ func TestForms(t *testing.T) {
 		{"9223372036854775807/366d algorithm=fixed_window", true},
 		{"33554431/m algorithm=fixed_window align=first_request", false},
 		{"33554432/m algorithm=fixed_window align=first_request", true}, // 2^25
+		{"536870911/day@Europe/Berlin", false},
+		{"536870912/day@Europe/Berlin", true}, // 2^29
+		{"536870911/y@Asia/Tokyo align=first_request", false},
+		{"536870912/month@Asia/Tokyo align=first_request", true},
 		{"500/m algorithm=sliding_window", true},
 	}
 	for _, tt := range tests {

@@ -141,7 +141,7 @@ func nextInput(random *rand.Rand, shape bucketring.Limit, c linearCase, clock *a
 	if !c.still { // the calls of one history last some windows
 		now = clock.Add(random.Int64N(int64(shape.Per) / 64))
 	}
-	in.now = bucket.Now{Mono: now, Wall: now}
+	in.now = bucket.Now{Mono: now, Wall: noon.Wall + now}
 	return in
 }
 

@@ -4,6 +4,7 @@
 package bucket
 
 import (
+	"math"
 	"math/bits"
 	"time"
 
@@ -41,42 +42,75 @@ func (m *missing) advance(r *rule, now Now) {
 }
 
 // step is stepGCRA for this state.
-func (m *missing) step(r *rule, verb bucketring.Verb, now Now, n int64) Result {
+func (m *missing) step(r *rule, op *Op, now Now, res *Result) {
 	m.advance(r, now)
-	res := Result{Allowed: true}
+	*res = Result{Allowed: true}
 	after := *m
-	switch verb {
+	switch n := op.N; op.Verb {
 	case bucketring.VerbTake, bucketring.VerbPeek:
-		switch over := m.over(r, n); {
-		case n > r.capacity:
+		need := op.need()
+		switch over := m.over(r, need); {
+		case need > r.capacity:
 			res.Allowed, res.Retry = false, bucketring.Never
-		case over != missing{at: m.at}:
+		case need > 0 && over != missing{at: m.at}:
 			res.Allowed, res.Retry = false, over.wait(r, now)
 		default:
 			after.whole += n
 		}
 	case bucketring.VerbRefund:
-		if after.whole -= n; after.whole < 0 {
-			after.whole, after.frac = 0, 0
-		}
+		after.giveBack(n)
+	case bucketring.VerbSettle:
+		after.settle(r, n)
 	case bucketring.VerbReset:
 		after.whole, after.frac = 0, 0
 	}
-	res.Remaining = r.capacity - after.whole
+	res.Used = after.whole
 	if after.frac > 0 {
-		res.Remaining--
+		res.Used++
 	}
+	res.Remaining = max(r.capacity-res.Used, 0)
 	res.Reset = after.wait(r, now)
-	if verb != bucketring.VerbPeek {
+	if res.Remaining < r.capacity {
+		next := after.over(r, res.Remaining+1)
+		res.Next = next.wait(r, now)
+	}
+	if op.Verb != bucketring.VerbPeek {
 		*m = after
 	}
-	return res
+}
+
+func (m *missing) giveBack(n int64) {
+	if m.whole -= n; m.whole < 0 {
+		m.whole, m.frac = 0, 0
+	}
+}
+
+// settle takes n tokens more, or gives them back. What the bucket lacks is
+// bounded by maxDebt.
+func (m *missing) settle(r *rule, n int64) {
+	if n < 0 {
+		m.giveBack(-n)
+		return
+	}
+	if r.capacity == 0 {
+		return
+	}
+	most := int64(math.MaxInt64) - 1
+	if hi, lo := bits.Mul64(uint64(int64(maxDebt)/tick), uint64(r.unit)); hi < uint64(r.token) {
+		tokens, _ := bits.Div64(hi, lo, uint64(r.token))
+		most = int64(min(tokens, uint64(most)))
+	}
+	if m.whole >= most || n >= most-m.whole {
+		m.whole, m.frac = most, 0
+		return
+	}
+	m.whole += n
 }
 
 // over returns how far n tokens are beyond what is there; zero if they fit.
 func (m *missing) over(r *rule, n int64) missing {
 	short := missing{at: m.at}
-	room := r.capacity - m.whole // at least 0
+	room := r.capacity - m.whole // below 0 only for a debt
 	if n > room || n == room && m.frac > 0 {
 		short.whole, short.frac = n-room, m.frac
 	}
@@ -92,7 +126,7 @@ func (m *missing) wait(r *rule, now Now) time.Duration {
 	lo, carry := bits.Add64(lo, uint64(m.frac), 0)
 	lo, carry2 := bits.Add64(lo, uint64(r.unit-1), 0) // rounds up
 	hi += carry + carry2
-	ticks, _ := bits.Div64(hi, lo, uint64(r.unit)) // at most MaxRefill in ticks
+	ticks, _ := bits.Div64(hi, lo, uint64(r.unit)) // at most maxDebt in ticks
 	behind := m.at - r.mono(now)/tick              // a reading from the past waits longer
 	return time.Duration((int64(ticks)+behind)*tick - r.mono(now)%tick)
 }

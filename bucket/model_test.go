@@ -41,10 +41,10 @@ func newModel(l bucketring.Limit) *model {
 	switch {
 	case l.Algorithm == bucketring.TokenBucket:
 		m.state = exactBucket{new(big.Rat)}
-	case l.Algorithm == bucketring.FixedWindow && l.Align == bucketring.AlignEpoch:
-		m.state = exactEpoch{}
-	case l.Algorithm == bucketring.FixedWindow:
+	case l.Algorithm == bucketring.FixedWindow && l.Align == bucketring.AlignFirstRequest:
 		m.state = exactFirst{}
+	case l.Algorithm == bucketring.FixedWindow:
+		m.state = exactWindow{}
 	case l.Algorithm == bucketring.SlidingWindow:
 		m.state = exactSliding(nil)
 	default:
@@ -104,7 +104,7 @@ func (m *model) call(verb bucketring.Verb, l bucketring.Limit, now bucket.Now, s
 func (m *model) read(now bucket.Now) bucket.Now {
 	now = bucket.Now{
 		Mono: min(max(now.Mono, 0), m.form.LastMono),
-		Wall: min(max(now.Wall, 0), bucket.LastTime),
+		Wall: min(max(now.Wall, m.form.FirstWall), bucket.LastTime),
 	}
 	m.mono, m.wall = max(m.mono, now.Mono), max(m.wall, now.Wall)
 	return now
@@ -124,7 +124,7 @@ func (m *model) String() string {
 // widen is for a state that was legal before and is too large for a word now.
 func (m *model) widen(count, start int64) {
 	if !m.form.Wide && (count > m.form.MaxCount || start > m.form.MaxStart) {
-		m.form = bucket.Form{Wide: true, LastMono: bucket.LastTime}
+		m.form = bucket.Form{Wide: true, LastMono: bucket.LastTime, FirstWall: m.form.FirstWall}
 	}
 }
 
@@ -142,7 +142,7 @@ func higher(a, b *big.Rat) *big.Rat {
 	return b
 }
 
-func floor(r *big.Rat) *big.Int { return new(big.Int).Div(r.Num(), r.Denom()) } // for r ≥ 0
+func floor(r *big.Rat) *big.Int { return new(big.Int).Div(r.Num(), r.Denom()) } // as denominators are above 0
 func ceil(r *big.Rat) *big.Int {
 	return new(big.Int).Neg(new(big.Int).Div(new(big.Int).Neg(r.Num()), r.Denom()))
 }
@@ -204,7 +204,11 @@ func (s exactBucket) do(m *model, verb bucketring.Verb, now bucket.Now, n int64)
 	case bucketring.VerbReset:
 		full = new(big.Rat)
 	}
-	res.Remaining = whole(floor(higher(left(full), new(big.Rat))))
+	res.Used = whole(sub(rat(capacity), new(big.Rat).SetInt(floor(left(full)))).Num())
+	res.Remaining = max(capacity-res.Used, 0)
+	if res.Remaining < capacity {
+		res.Next = until(sub(full, quo(rat(capacity-res.Remaining-1), rate)))
+	}
 	if full.Cmp(at) > 0 {
 		res.Reset = until(full)
 	}

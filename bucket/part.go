@@ -6,6 +6,8 @@ package bucket
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/bucketring/bucketring"
 )
 
 // A part holds the buckets of one partition. The zero part is empty.
@@ -16,6 +18,11 @@ type part struct {
 	mu    sync.Mutex // guards all writes: slots, its elements, used, seals
 	used  int        // slots taken, at most three quarters
 	swept int64      // when sweepFullLocked last looked, monotonic ns; 0 is never
+
+	// Guarded by mu: what has an id.
+	leases   map[bucketring.ID]*bucket // the counter that a lease is of
+	reserved map[bucketring.ID]*reservation
+	forget   int64 // no reservation is to be forgotten earlier, monotonic ns
 }
 
 // find returns the bucket of a counter, under whatever amount, or nil.

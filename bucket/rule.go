@@ -15,10 +15,10 @@ import (
 type form uint8
 
 const (
-	formGCRA  form = iota // word: theoretical arrival time in units
-	formEpoch             // word: number of the window, count
-	formFirst             // word: start of the window in milliseconds plus 1, count
-	formWide              // several words under a lock
+	formGCRA   form = iota // word: theoretical arrival time in units
+	formWindow             // word: number of the window, count
+	formFirst              // word: start of the window plus 1, count
+	formWide               // several words under a lock
 )
 
 const (
@@ -28,6 +28,9 @@ const (
 	// firstBits are the bits of the count in formFirst; the others hold 8 years
 	// of milliseconds.
 	firstBits = 25
+	// calendarBits are likewise for windows that begin at a Unix second: the
+	// others hold it until the year 2254.
+	calendarBits = 29
 
 	tick = int64(time.Microsecond)
 	inMs = int64(time.Millisecond)
@@ -35,6 +38,9 @@ const (
 	// lastTime leaves room above any reading for the end of a window and for the
 	// refill of a bucket.
 	lastTime = math.MaxInt64 - 2*int64(bucketring.MaxRefill)
+	// firstDate is the earliest date of a calendar, at the end of 1971: so no
+	// window begins before 1970, and a start of 0 is none.
+	firstDate = 2 * 365 * aDay * inSec
 )
 
 // A rule is a limit ready for counting. It is immutable and shared.
@@ -53,6 +59,10 @@ type rule struct {
 	slots     int64
 	perSlots  int64 // that many slots make one Per
 
+	calendar  *calendar // of calendar windows, months and years; else nil
+	startUnit int64     // first-request windows begin at multiples of it
+	firstWall int64     // an earlier wall clock is taken for this one
+
 	// lastMono is the reading at which the monotonic clock stands still for this
 	// limit, so that no sum can wrap: 8 years for a word, longer for wide states.
 	lastMono int64
@@ -61,12 +71,14 @@ type rule struct {
 // newRule compiles a valid limit.
 func newRule(l bucketring.Limit) *rule {
 	r := &rule{limit: l, capacity: l.Capacity(), lastMono: lastTime}
-	switch l.Algorithm {
-	case bucketring.TokenBucket:
+	switch {
+	case l.Kind != bucketring.KindRate:
+		r.form = formWide
+	case l.Algorithm == bucketring.TokenBucket:
 		r.compileBucket()
-	case bucketring.FixedWindow:
+	case l.Algorithm == bucketring.FixedWindow:
 		r.compileWindow()
-	case bucketring.SlidingWindow:
+	case l.Algorithm == bucketring.SlidingWindow:
 		r.form, r.slots, r.perSlots = formWide, 61, 60
 	}
 	return r
@@ -91,12 +103,22 @@ func (r *rule) compileBucket() {
 
 func (r *rule) compileWindow() {
 	r.slots, r.perSlots = 1, 1
-	if r.limit.Align == bucketring.AlignFirstRequest {
-		r.form, r.countBits = formFirst, firstBits
-		r.lastMono = (1<<(63-firstBits) - 2) * inMs
-	} else {
+	first, byDate := r.limit.Align == bucketring.AlignFirstRequest, r.limit.Align == bucketring.AlignCalendar
+	if byDate || r.limit.Per%time.Second != 0 {
+		r.calendar, r.countBits, r.startUnit, r.firstWall = newCalendar(&r.limit), calendarBits, inSec, firstDate
+	}
+	switch {
+	case first:
+		r.form = formFirst
+		if r.calendar == nil {
+			r.countBits, r.startUnit = firstBits, inMs
+			r.lastMono = (1<<(63-firstBits) - 2) * inMs
+		}
+	case byDate:
+		r.form = formWindow
+	default:
 		windows := uint64(math.MaxInt64 / int64(r.limit.Per)) // that a wall clock can show
-		r.form, r.countBits = formEpoch, 63-uint(bits.Len64(windows))
+		r.form, r.countBits = formWindow, 63-uint(bits.Len64(windows))
 	}
 	if r.capacity>>r.countBits != 0 {
 		r.form, r.lastMono = formWide, lastTime
@@ -105,7 +127,7 @@ func (r *rule) compileWindow() {
 
 // mono and wall are the clocks within the range that the sums can bear.
 func (r *rule) mono(now Now) int64 { return min(max(now.Mono, 0), r.lastMono) }
-func (r *rule) wall(now Now) int64 { return min(max(now.Wall, 0), lastTime) }
+func (r *rule) wall(now Now) int64 { return min(max(now.Wall, r.firstWall), lastTime) }
 
 // is reports whether a limit of the same counter has the same amounts.
 func (r *rule) is(l *bucketring.Limit) bool {
@@ -113,15 +135,27 @@ func (r *rule) is(l *bucketring.Limit) bool {
 }
 
 // step is the one table of the algorithms whose state is a word.
-func (r *rule) step(verb bucketring.Verb, word uint64, now Now, n int64) (uint64, Result) {
+func (r *rule) step(op *Op, word uint64, now Now, res *Result) uint64 {
 	switch r.form {
 	case formGCRA:
-		return r.stepGCRA(verb, word, now, n)
-	case formEpoch:
-		return r.stepEpoch(verb, word, now, n)
+		return r.stepGCRA(op, word, now, res)
+	case formWindow:
+		return r.stepWindow(op, word, now, res)
 	default:
-		return r.stepFirst(verb, word, now, n)
+		return r.stepFirst(op, word, now, res)
 	}
+}
+
+// fits reports whether a word can bear a settlement of n tokens more.
+func (r *rule) fits(word uint64, now Now, n int64) bool {
+	if n <= 0 {
+		return true
+	}
+	if r.form == formGCRA {
+		return r.debtFits(word, now, n)
+	}
+	_, count := r.unpack(word)
+	return n < 1<<r.countBits-count
 }
 
 // unused reports whether the word says no more than an absent counter would.
@@ -129,7 +163,7 @@ func (r *rule) unused(word uint64, now Now) bool {
 	switch r.form {
 	case formGCRA:
 		return int64(word) <= r.clock(now)
-	case formEpoch:
+	case formWindow:
 		window, count := r.unpack(word)
 		return count == 0 || window < r.window(now)
 	default:

@@ -20,8 +20,11 @@ import (
 func shapes() []bucketring.Limit {
 	var all []bucketring.Limit
 	for _, a := range bucketring.Algorithms() {
-		for _, align := range []bucketring.Align{bucketring.AlignEpoch, bucketring.AlignFirstRequest} {
+		for _, align := range []bucketring.Align{bucketring.AlignEpoch, bucketring.AlignFirstRequest, bucketring.AlignCalendar} {
 			l := bucketring.Limit{Name: "x", Algorithm: a, Align: align, Amount: 10, Per: time.Minute}
+			if align == bucketring.AlignCalendar {
+				l.Zone = "Europe/Berlin"
+			}
 			if l.Validate() == nil {
 				all = append(all, l)
 			}
@@ -36,6 +39,18 @@ func shapeName(l bucketring.Limit) string {
 		return l.Algorithm.String()
 	}
 	return l.Align.String()
+}
+
+// pers are 6 windows that a shape can have.
+func pers(shape bucketring.Limit) []time.Duration {
+	const day = 24 * time.Hour
+	switch shape.Align {
+	case bucketring.AlignCalendar:
+		return []time.Duration{time.Minute, time.Hour, day, 7 * day, bucketring.Month, bucketring.Year}
+	case bucketring.AlignFirstRequest:
+		return []time.Duration{time.Second, 7 * time.Second, time.Hour, bucketring.MaxPer, bucketring.Month, bucketring.Year}
+	}
+	return []time.Duration{time.Second, 7 * time.Second, time.Minute, time.Hour, 86399 * time.Second, bucketring.MaxPer}
 }
 
 // A tape is what a schedule is made from. At its end it yields zeros.
@@ -111,8 +126,7 @@ func run(data []byte, ops int) (calls int, fault string) {
 	tape := &tape{data}
 	all := shapes()
 	shape := all[tape.pick(len(all))]
-	pers := [...]time.Duration{time.Second, 7 * time.Second, time.Minute, time.Hour, 86399 * time.Second, bucketring.MaxPer}
-	shape.Per = pers[tape.pick(len(pers))]
+	shape.Per = pers(shape)[tape.pick(6)]
 	p := &pair{table: bucket.New(bucket.Config{}), models: map[string]*model{}}
 	for range 3 {
 		p.limits = append(p.limits, tape.limit(shape))

@@ -23,14 +23,21 @@ type slots struct {
 	counts []int64
 }
 
-// slot numbers the slot of a moment: floor(t / (Per/perSlots)), exactly.
+// slot numbers the slot of a moment: floor(t / (Per/perSlots)), exactly. The one
+// slot of a calendar window is its start in Unix seconds.
 func (r *rule) slot(wall int64) int64 {
+	if r.calendar != nil {
+		return r.calendar.span(wall / inSec).start
+	}
 	per := int64(r.limit.Per)
 	return wall/per*r.perSlots + wall%per*r.perSlots/per
 }
 
 // leaves returns the moment from which slot k no longer counts.
 func (r *rule) leaves(k int64) int64 {
+	if r.calendar != nil {
+		return r.calendar.span(k).end * inSec
+	}
 	hi, lo := bits.Mul64(uint64(k+r.slots), uint64(r.limit.Per))
 	lo, carry := bits.Add64(lo, uint64(r.perSlots-1), 0)
 	at, _ := bits.Div64(hi+carry, lo, uint64(r.perSlots))
@@ -68,35 +75,55 @@ func (s *slots) oldest(yield func(k, count int64) bool) {
 	}
 }
 
-func (s *slots) step(r *rule, verb bucketring.Verb, now Now, n int64) Result {
+func (s *slots) step(r *rule, op *Op, now Now, res *Result) {
 	s.advance(r, now)
-	used := s.sum()
-	next, res := r.count(verb, used, n, 0)
-	wall := r.wall(now)
-	if !res.Allowed && res.Retry != bucketring.Never {
-		res.Retry = time.Duration(s.fits(r, used-(r.capacity-n)) - wall)
+	used, wall, at := s.sum(), r.wall(now), s.newest
+	if op.Window != 0 {
+		at = op.Window - 1
+		op = s.inSlot(op, at)
 	}
-	size := int64(len(s.counts))
+	next := r.count(op, used, 0, res)
+	if !res.Allowed && res.Retry != bucketring.Never {
+		res.Retry = time.Duration(s.fits(r, used-(r.capacity-op.need())) - wall)
+	}
 	switch {
-	case next > used:
-		s.counts[s.newest%size] += next - used
+	case next > used || next < used && op.Window != 0:
+		s.counts[at%int64(len(s.counts))] += next - used
 	case next < used:
 		s.giveBack(used - next)
 	}
-	res.Reset = s.empty(r, wall, verb == bucketring.VerbPeek && res.Allowed && n > 0)
-	return res
+	peeked := res.Used - next // what a take would add to the newest slot
+	res.Window = s.newest + 1
+	res.Reset = s.empty(r, wall, peeked > 0)
+	if res.Remaining < r.capacity {
+		res.Next = time.Duration(s.fits(r, res.Used-r.capacity+res.Remaining+1) - wall)
+	}
 }
 
-// fits returns when at least excess units have left.
+// inSlot returns op, which is a refund or settlement in slot k, bounded to what
+// that slot has; one that only looks if the slot has left.
+func (s *slots) inSlot(op *Op, k int64) *Op {
+	size := int64(len(s.counts))
+	if k > s.newest || k <= s.newest-size || k < 0 {
+		return &Op{Verb: bucketring.VerbPeek}
+	}
+	part := *op
+	if has := s.counts[k%size]; op.Verb == bucketring.VerbSettle {
+		part.N = max(op.N, -has)
+	} else {
+		part.N = min(op.N, has)
+	}
+	return &part
+}
+
+// fits returns when at least excess units have left: with the newest slot all.
 func (s *slots) fits(r *rule, excess int64) int64 {
-	at := int64(0)
 	for k, count := range s.oldest {
 		if excess -= count; excess <= 0 {
 			return r.leaves(k)
 		}
-		at = r.leaves(k)
 	}
-	return at
+	return r.leaves(s.newest)
 }
 
 // giveBack takes n units out again, the newest first: a refund follows its take.
@@ -112,17 +139,11 @@ func (s *slots) giveBack(n int64) {
 // empty returns the time until the last counted slot leaves. An epoch window
 // always shows its end; a peek shows what a take would.
 func (s *slots) empty(r *rule, wall int64, charged bool) time.Duration {
-	last := int64(-1)
-	for k, count := range s.oldest {
-		if count > 0 {
-			last = k
+	size := int64(len(s.counts))
+	for k := s.newest; k > s.newest-size && k >= 0; k-- {
+		if charged || r.perSlots == 1 || s.counts[k%size] > 0 {
+			return time.Duration(r.leaves(k) - wall)
 		}
 	}
-	if charged || r.perSlots == 1 {
-		last = s.newest
-	}
-	if last < 0 {
-		return 0
-	}
-	return time.Duration(r.leaves(last) - wall)
+	return 0
 }

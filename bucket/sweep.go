@@ -7,8 +7,6 @@ import (
 	"maps"
 	"sync"
 	"time"
-
-	"github.com/bucketring/bucketring"
 )
 
 // Sweep looks at the next partitions, at most budget of them, and drops their
@@ -20,9 +18,6 @@ func (t *Table) Sweep(now Now, budget int) int {
 		p := &t.parts[t.hand]
 		if t.hand = (t.hand + 1) % len(t.parts); t.hand == 0 {
 			t.overflow.sweep(now)
-		}
-		if p.slots.Load() == nil {
-			continue
 		}
 		p.mu.Lock()
 		dropped += t.sweepLocked(p, now)
@@ -41,9 +36,11 @@ func (t *Table) sweepFullLocked(p *part, now Now) int {
 	return t.sweepLocked(p, now)
 }
 
-// sweepLocked drops the unused counters of p. Each is sealed first, so that a
-// call that holds it already looks again instead of charging what is gone.
+// sweepLocked drops the unused counters of p, and reservations whose time is
+// over. Each counter is sealed first, so that a call that holds it already looks
+// again instead of charging what is gone.
 func (t *Table) sweepLocked(p *part, now Now) int {
+	t.forgetOldLocked(p, now)
 	slots := p.slots.Load()
 	if slots == nil {
 		return 0
@@ -51,7 +48,13 @@ func (t *Table) sweepLocked(p *part, now Now) int {
 	var gone map[*bucket]bool
 	for i := range *slots {
 		b := (*slots)[i].Load()
-		if b == nil || !b.sealUnused(now) {
+		if b == nil {
+			continue
+		}
+		if b.wide != nil && b.wide.leases != nil {
+			t.expireLocked(p, b, now)
+		}
+		if !b.sealUnused(now) {
 			continue
 		}
 		if gone == nil {
@@ -75,23 +78,16 @@ type overflow struct {
 	shared map[limitID]*bucket // guarded by mu
 }
 
-// A limitID is what tells limits apart for one key.
-type limitID struct {
-	algorithm bucketring.Algorithm
-	align     bucketring.Align
-	per       time.Duration
-}
-
 // maxShared bounds the shared counters. While the table is full, new keys under
 // yet another limit are denied.
 const maxShared = 1024
 
 // do carries out a call at the shared counter of the rule's limit, under the
 // rule's amount. A call that changes nothing is answered from a copy.
-func (o *overflow) do(r *rule, c call, changes bool) Result {
+func (o *overflow) do(r *rule, c call, changes bool) (res Result) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	id := limitID{r.limit.Algorithm, r.limit.Align, r.limit.Per}
+	id := identity(&r.limit)
 	b := o.shared[id]
 	switch {
 	case b == nil && len(o.shared) >= maxShared:
@@ -101,7 +97,7 @@ func (o *overflow) do(r *rule, c call, changes bool) Result {
 	case !changes || !b.rule.is(&r.limit):
 		b = b.adjusted(r, c.now)
 	}
-	res, _ := b.do(c.verb, c.now, c.n) // not sealed: only sweep does, and drops it
+	b.do(&c.op, c.now, &res) // not sealed: only sweep does, and drops it
 	if changes {
 		if o.shared == nil {
 			o.shared = make(map[limitID]*bucket)

@@ -24,8 +24,8 @@ type Config struct {
 type Counter struct {
 	Partition uint32 // below Config.Partitions
 	Key       string
-	Limit     *bucketring.Limit // valid; read only
-	// Spent is how many tokens the counter lacks if it is new. 0 is usual.
+	Limit     *bucketring.Limit // valid, and not a cap; read only
+	// Spent is how many tokens a rate's counter lacks if it is new. 0 is usual.
 	Spent int64
 }
 
@@ -39,19 +39,26 @@ type Table struct {
 	hand     int // the next partition to sweep; only Sweep uses it
 
 	rules    rules
+	limits   limits
+	endings  endings
 	overflow overflow
 
 	keys, bytes                   atomic.Int64
+	leases, reservations          atomic.Int64
 	dropped, adjusted, overflowed atomic.Int64
 }
 
 // Stats are figures of a Table since it was made.
 type Stats struct {
-	Keys       int64 // counters now
-	Bytes      int64 // estimate of the memory they use
-	Dropped    int64 // unused counters removed by sweeping
-	Adjusted   int64 // counters carried over to another amount
-	Overflowed int64 // calls answered from a shared counter because the table was full
+	Keys     int64 // counters now
+	Bytes    int64 // estimate of the memory they use
+	Dropped  int64 // unused counters removed by sweeping
+	Adjusted int64 // counters carried over to another amount
+	// Overflowed are calls that the table was too full for: answered from a shared
+	// counter, denied a lease or a level, or taken without a reservation.
+	Overflowed   int64
+	Leases       int64 // that are out, or ended without anybody having looked
+	Reservations int64 // that can be settled, or repeat that they are
 }
 
 // New returns an empty table.
@@ -70,26 +77,55 @@ func (t *Table) Stats() Stats {
 	return Stats{
 		Keys: t.keys.Load(), Bytes: t.bytes.Load(), Dropped: t.dropped.Load(),
 		Adjusted: t.adjusted.Load(), Overflowed: t.overflowed.Load(),
+		Leases: t.leases.Load(), Reservations: t.reservations.Load(),
 	}
 }
 
 // Take takes n ≥ 0 tokens from the counter, or none.
-func (t *Table) Take(c Counter, now Now, n int64) Result {
-	return t.Do(bucketring.VerbTake, c, now, n)
+func (t *Table) Take(c Counter, now Now, n int64) (res Result) {
+	t.do(&Op{N: n}, c, now, &res)
+	return res
 }
 
 // Do carries out a verb with n ≥ 0 tokens. For a counter that exists under the
 // same amount it takes no lock, unless its state is wide, and allocates nothing.
-func (t *Table) Do(verb bucketring.Verb, c Counter, now Now, n int64) Result {
+func (t *Table) Do(verb bucketring.Verb, c Counter, now Now, n int64) (res Result) {
+	t.do(&Op{Verb: verb, N: n}, c, now, &res)
+	return res
+}
+
+// Apply is Do with all that a call can say.
+func (t *Table) Apply(op Op, c Counter, now Now) (res Result) {
+	if op.ID != (bucketring.ID{}) && c.Limit.Kind == bucketring.KindRate {
+		switch op.Verb {
+		case bucketring.VerbTake:
+			return t.reserve(&op, c, now)
+		case bucketring.VerbRefund:
+			return t.unreserve(&op, c, now)
+		}
+	}
+	t.do(&op, c, now, &res)
+	return res
+}
+
+func (t *Table) do(op *Op, c Counter, now Now, res *Result) {
+	switch {
+	case c.Limit.Kind == bucketring.KindConcurrency:
+		*res = t.lease(op, c, now)
+		return
+	case op.Verb > bucketring.VerbReset && c.Limit.Kind == bucketring.KindRate:
+		op.Verb, op.N = bucketring.VerbPeek, 0 // only levels have more verbs
+	}
 	hash := t.hash(c)
 	p := &t.parts[c.Partition]
 	for {
 		b := p.find(hash, c)
 		if b == nil || !b.rule.is(c.Limit) {
-			return t.other(p, b, hash, call{verb, c, now, n})
+			*res = t.other(p, b, hash, call{*op, c, now})
+			return
 		}
-		if res, ok := b.do(verb, now, n); ok {
-			return res
+		if b.do(op, now, res) {
+			return
 		}
 		// The bucket was sealed between the look-up and the charge. Whoever
 		// sealed it holds the lock until the slot has changed.
@@ -101,9 +137,13 @@ func (t *Table) Do(verb bucketring.Verb, c Counter, now Now, n int64) Result {
 
 // hash places a counter within its partition.
 func (t *Table) hash(c Counter) uint64 {
-	// A Per is whole seconds, so the sum tells limits apart.
-	limit := uint64(c.Limit.Per) + uint64(c.Limit.Algorithm)<<8 + uint64(c.Limit.Align)
-	return maphash.String(t.seed, c.Key) ^ scatter(limit^t.salt)
+	l := c.Limit
+	limit := uint64(l.Per) | uint64(l.Precision)<<55 | uint64(l.Align)<<58 | uint64(l.Algorithm)<<60 | uint64(l.Kind)<<62
+	limit ^= t.salt ^ l.ID*0x9e3779b97f4a7c15 // odd, so that all IDs stay apart
+	if l.Zone != "" {
+		limit ^= maphash.String(t.seed, l.Zone)
+	}
+	return maphash.String(t.seed, c.Key) ^ scatter(limit)
 }
 
 // scatter is the last step of SplitMix64 (Steele, Lea, Flood, 2014). Callers
@@ -116,91 +156,121 @@ func scatter(x uint64) uint64 {
 
 // A call is what a caller wants of a counter.
 type call struct {
-	verb bucketring.Verb
+	op Op
 	Counter
 	now Now
-	n   int64
 }
 
 // changes reports whether the call leaves a trace at b, which counts under
 // another amount or, if it is nil, does not exist yet.
 func (c *call) changes(b *bucket) bool {
-	switch c.verb {
-	case bucketring.VerbTake:
-		if 0 < c.n && c.n <= c.Limit.Capacity() {
+	if b != nil && c.Limit.ID != 0 {
+		return true // a policy's new rate holds from the first call, also one that looks
+	}
+	switch c.op.Verb {
+	case bucketring.VerbTake, bucketring.VerbAdd:
+		if 0 < c.op.N && c.op.N <= c.Limit.Capacity() || c.op.N < 0 && b != nil {
 			return true
 		}
+	case bucketring.VerbSet:
+		return true
 	case bucketring.VerbRefund, bucketring.VerbReset:
 		if b != nil {
 			return true
 		}
 	}
-	return b == nil && c.Spent > 0
+	return b == nil && c.Spent > 0 && c.Limit.Kind == bucketring.KindRate
 }
 
 // other carries out a call where no bucket exists (b is nil) or b counts under
-// another amount. A bucket that is new is charged before others can see it, so
-// that none of them adjusts or drops it in between.
+// another amount.
 func (t *Table) other(p *part, b *bucket, hash uint64, c call) Result {
-	r := t.rules.get(*c.Limit)
 	if b == nil && !c.changes(nil) { // floods of these need no lock
-		return t.look(nil, r, c)
+		return t.look(nil, t.rules.get(*c.Limit), c)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	old := p.find(hash, c.Counter) // again: it may have come or gone meanwhile
-	switch {
-	case old != nil && old.rule.is(c.Limit):
-		res, _ := old.do(c.verb, c.now, c.n) // not sealed: the lock is held
+	return t.doLocked(p, hash, c)
+}
+
+// doLocked carries out a call whatever there is. A bucket that is new is charged
+// before others can see it, so that none of them adjusts or drops it in between.
+func (t *Table) doLocked(p *part, hash uint64, c call) (res Result) {
+	old := p.find(hash, c.Counter)
+	if old != nil && old.rule.is(c.Limit) {
+		old.do(&c.op, c.now, &res) // not sealed: the lock is held
 		return res
+	}
+	r := t.rules.get(*c.Limit)
+	switch {
 	case !c.changes(old):
 		return t.look(old, r, c)
 	case old != nil:
 		old.seal()
-		b = old.adjusted(r, c.now)
-	case t.isFull(c.Counter) && (t.sweepFullLocked(p, c.now) == 0 || t.isFull(c.Counter)):
-		t.overflowed.Add(1)
-		return t.overflow.do(r, c, true)
-	default:
-		b = newBucket(r, hash, strings.Clone(c.Key), c.now, c.Spent) // a key may be part of a large message
-	}
-	res, _ := b.do(c.verb, c.now, c.n)
-	if old != nil {
+		b := old.adjusted(r, c.now)
+		b.do(&c.op, c.now, &res)
 		p.replaceLocked(old, b)
 		t.bytes.Add(b.size() - old.size())
 		t.adjusted.Add(1)
 		return res
+	case t.isFull(c.Counter) && (t.sweepFullLocked(p, c.now) == 0 || t.isFull(c.Counter)):
+		t.overflowed.Add(1)
+		return t.withoutRoom(r, c, true)
 	}
+	b := newBucket(r, hash, strings.Clone(c.Key), c.now, c.Spent) // a key may be part of a large message
+	b.do(&c.op, c.now, &res)
+	t.insertLocked(p, b)
+	return res
+}
+
+func (t *Table) insertLocked(p *part, b *bucket) {
 	p.insertLocked(b)
 	t.keys.Add(1)
 	t.bytes.Add(b.size())
+}
+
+// withoutRoom answers for a counter that does not fit the full table: from one
+// that all such keys of the limit share. What is held until it is released cannot
+// be shared.
+func (t *Table) withoutRoom(r *rule, c call, changes bool) Result {
+	if r.limit.Kind == bucketring.KindRate {
+		return t.overflow.do(r, c, changes)
+	}
+	res := Result{Allowed: true, Remaining: r.capacity}
+	if c.op.N > 0 || c.op.Verb == bucketring.VerbSet {
+		res.Allowed, res.Retry = false, retryFull
+	}
 	return res
 }
 
 // look answers a call that changes nothing, from a bucket that nobody else sees.
 // What changes nothing creates nothing.
-func (t *Table) look(b *bucket, r *rule, c call) Result {
+func (t *Table) look(b *bucket, r *rule, c call) (res Result) {
 	switch {
 	case b != nil:
 		b = b.adjusted(r, c.now)
 	case t.isFull(c.Counter):
-		return t.overflow.do(r, c, false)
+		return t.withoutRoom(r, c, false)
 	default:
 		b = newBucket(r, 0, c.Key, c.now, 0)
 	}
-	res, _ := b.do(c.verb, c.now, c.n)
+	b.do(&c.op, c.now, &res)
 	return res
 }
 
 // isFull reports whether a counter like c would be one too many.
 func (t *Table) isFull(c Counter) bool {
-	return t.maxKeys > 0 && t.keys.Load() >= t.maxKeys ||
-		t.maxBytes > 0 && t.bytes.Load()+bucketSize+int64(len(c.Key)) > t.maxBytes
+	return t.maxKeys > 0 && t.keys.Load() >= t.maxKeys || t.lacks(bucketSize+int64(len(c.Key)))
+}
+
+// lacks reports whether there is no room for that many bytes.
+func (t *Table) lacks(size int64) bool {
+	return t.maxBytes > 0 && t.bytes.Load()+size > t.maxBytes
 }
 
 const (
 	bucketSize = 64 // a bucket and its slot, in bytes
-	wideSize   = 176
+	wideSize   = 192
 )
 
 // size estimates the memory of a bucket in bytes.
@@ -223,7 +293,7 @@ const maxRules = 4096
 
 // get returns the rule of a valid limit.
 func (rs *rules) get(l bucketring.Limit) *rule {
-	l.Name, l.Accuracy, l.Unavailable = "", 0, 0 // do not matter for counting
+	l.Name, l.Accuracy, l.Unavailable, l.TTL, l.MaxAge = "", 0, 0, 0, 0 // do not matter for counting
 	rs.mu.RLock()
 	r := rs.known[l]
 	rs.mu.RUnlock()
@@ -235,6 +305,7 @@ func (rs *rules) get(l bucketring.Limit) *rule {
 	if rs.known == nil || len(rs.known) >= maxRules {
 		rs.known = make(map[bucketring.Limit]*rule) // buckets keep theirs
 	}
+	l.Zone = strings.Clone(l.Zone) // as a key, it may be part of a large message
 	r = newRule(l)
 	rs.known[l] = r
 	return r

@@ -62,6 +62,10 @@ func TestIdentity(t *testing.T) {
 		{"window", func(_ *bucket.Counter, l *bucketring.Limit) { l.Per = time.Hour }, 9},
 		{"algorithm", func(_ *bucket.Counter, l *bucketring.Limit) { l.Algorithm = bucketring.SlidingWindow }, 9},
 		{"align", func(_ *bucket.Counter, l *bucketring.Limit) { l.Align = bucketring.AlignFirstRequest }, 9},
+		{"calendar", func(_ *bucket.Counter, l *bucketring.Limit) { l.Align = bucketring.AlignCalendar }, 9},
+		{"policy", func(_ *bucket.Counter, l *bucketring.Limit) { l.ID = 7 }, 9},
+		{"precision", func(_ *bucket.Counter, l *bucketring.Limit) { l.Precision = 1 }, 9},
+		{"kind", func(_ *bucket.Counter, l *bucketring.Limit) { *l = levelOf(10) }, 9},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -91,6 +95,47 @@ func TestHashSpreadsLimits(t *testing.T) {
 	// Random places would be 6100 different ones of the 7720.
 	if got := len(taken); got < count/2 {
 		t.Errorf("%d windows of one key have %d places, want at least %d", count, got, count/2)
+	}
+}
+
+// TestLimitsOfOneKeyStayApart: those that differ in one thing only do not even
+// begin at the same place, and do not share a counter when the table is full.
+func TestLimitsOfOneKeyStayApart(t *testing.T) {
+	base := bucketring.Limit{Algorithm: bucketring.FixedWindow, Align: bucketring.AlignCalendar, Amount: 10, Per: time.Minute}
+	change := func(edit func(l *bucketring.Limit)) bucketring.Limit {
+		l := base
+		edit(&l)
+		return l
+	}
+	limits := []bucketring.Limit{
+		base,
+		change(func(l *bucketring.Limit) { l.Per = time.Hour }),
+		change(func(l *bucketring.Limit) { l.Per = bucketring.Month }),
+		change(func(l *bucketring.Limit) { l.Per, l.Align = bucketring.Month, bucketring.AlignFirstRequest }),
+		change(func(l *bucketring.Limit) { l.Per, l.Align = bucketring.Month-1, bucketring.AlignFirstRequest }),
+		change(func(l *bucketring.Limit) { l.Zone = "Asia/Tokyo" }),
+		change(func(l *bucketring.Limit) { l.Zone = "Asia/Seoul" }),
+		change(func(l *bucketring.Limit) { l.ID = 1 }),
+		change(func(l *bucketring.Limit) { l.ID = 1 << 63 }),
+		change(func(l *bucketring.Limit) { l.Precision = 6 }),
+		change(func(l *bucketring.Limit) { l.Align = bucketring.AlignEpoch }),
+		change(func(l *bucketring.Limit) { l.Algorithm, l.Align = bucketring.SlidingWindow, 0 }),
+		change(func(l *bucketring.Limit) { l.Algorithm, l.Align = bucketring.TokenBucket, 0 }),
+	}
+	table, hashes := bucket.New(bucket.Config{MaxKeys: 1}), map[uint64]bool{}
+	table.Take(counterOf(shapes()[0], "known"), noon, 1)
+	for _, l := range limits {
+		if err := l.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		c := bucket.Counter{Key: "k", Limit: &l}
+		hashes[table.HashOf(c)] = true
+		if got := table.Take(c, noon, 1); got.Used != 1 {
+			t.Errorf("Take of %+v = %+v, want Used 1", l, got)
+		}
+	}
+	if len(hashes) != len(limits) {
+		t.Errorf("%d limits of one key have %d hashes", len(limits), len(hashes))
 	}
 }
 

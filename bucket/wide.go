@@ -9,17 +9,22 @@ import (
 )
 
 // A wide is the state of a counter whose rule has formWide. Which of the parts
-// it uses depends on the algorithm.
+// it uses depends on the kind and the algorithm.
 type wide struct {
 	mu     sync.Mutex // guards all below
 	sealed bool
 	bucket missing // token bucket
 	slots  slots   // sliding and epoch windows
 	first  started // first-request window
+	level  level
+	leases *leases // of KindConcurrency, guarded by the partition's lock instead
 }
 
 func newWide(r *rule) *wide {
 	w := &wide{}
+	if r.limit.Kind == bucketring.KindConcurrency {
+		w.leases = newLeases()
+	}
 	if r.slots > 0 {
 		w.slots.counts = make([]int64, r.slots)
 	}
@@ -27,26 +32,27 @@ func newWide(r *rule) *wide {
 }
 
 // do is bucket.do for wide states.
-func (w *wide) do(r *rule, verb bucketring.Verb, now Now, n int64) (Result, bool) {
+func (w *wide) do(r *rule, op *Op, now Now, res *Result) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.sealed {
-		return Result{}, false
+		return false
 	}
-	return w.stepLocked(r, verb, now, n), true
+	w.stepLocked(r, op, now, res)
+	return true
 }
 
 // stepLocked is the one table of the algorithms whose state is wide.
-func (w *wide) stepLocked(r *rule, verb bucketring.Verb, now Now, n int64) Result {
+func (w *wide) stepLocked(r *rule, op *Op, now Now, res *Result) {
 	switch {
+	case r.limit.Kind == bucketring.KindLevel:
+		w.level.step(r, op, res)
 	case r.limit.Algorithm == bucketring.TokenBucket:
-		return w.bucket.step(r, verb, now, n)
+		w.bucket.step(r, op, now, res)
 	case r.limit.Align == bucketring.AlignFirstRequest:
-		next, res := r.stepStarted(verb, w.first, now, n)
-		w.first = next
-		return res
+		w.first = r.stepStarted(op, w.first, now, res)
 	default:
-		return w.slots.step(r, verb, now, n)
+		w.slots.step(r, op, now, res)
 	}
 }
 
@@ -65,6 +71,10 @@ func (w *wide) sealUnused(r *rule, now Now) bool {
 
 func (w *wide) unusedLocked(r *rule, now Now) bool {
 	switch {
+	case r.limit.Kind == bucketring.KindConcurrency:
+		return len(w.leases.held) == 0
+	case r.limit.Kind == bucketring.KindLevel:
+		return w.level == level{}
 	case r.limit.Algorithm == bucketring.TokenBucket:
 		w.bucket.advance(r, now)
 		return w.bucket.whole == 0 && w.bucket.frac == 0

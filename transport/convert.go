@@ -1,21 +1,21 @@
-// convert.go translates between messages and the words of the root package.
+// convert.go translates between messages of links and the words of the root
+// package; item.go does it for calls.
 
 package transport
 
 import (
+	"strings"
 	"time"
 
 	"github.com/bucketring/bucketring"
-	"github.com/bucketring/bucketring/transport/limitpb"
 	"github.com/bucketring/bucketring/transport/peerpb"
 )
 
-// --- between nodes ---
-
 func toDef(no uint32, l *bucketring.Limit) *peerpb.Def {
 	return &peerpb.Def{
-		No: no, Limit: l.Name, Algorithm: uint32(l.Algorithm), Align: uint32(l.Align),
-		Amount: l.Amount, Burst: l.Burst, PerNs: int64(l.Per),
+		No: no, Limit: l.Name, Id: l.ID, Kind: uint32(l.Kind),
+		Algorithm: uint32(l.Algorithm), Align: uint32(l.Align), Zone: l.Zone, Precision: uint32(l.Precision),
+		Amount: l.Amount, Burst: l.Burst, PerNs: int64(l.Per), TtlNs: int64(l.TTL), MaxNs: int64(l.MaxAge),
 		Unavailable: uint32(l.Unavailable), Accuracy: uint32(l.Accuracy),
 	}
 }
@@ -24,49 +24,88 @@ func toDef(no uint32, l *bucketring.Limit) *peerpb.Def {
 // small types turns into a value that Validate refuses.
 func fromDef(d *peerpb.Def) bucketring.Limit {
 	return bucketring.Limit{
-		Name: d.GetLimit(), Algorithm: bucketring.Algorithm(small(d.GetAlgorithm())),
-		Align: bucketring.Align(small(d.GetAlign())), Amount: d.GetAmount(), Burst: d.GetBurst(),
-		Per: time.Duration(d.GetPerNs()), Unavailable: bucketring.Unavailable(small(d.GetUnavailable())),
-		Accuracy: bucketring.Accuracy(small(d.GetAccuracy())),
+		Name: d.GetLimit(), ID: d.GetId(), Kind: bucketring.Kind(small(d.GetKind())),
+		Algorithm: bucketring.Algorithm(small(d.GetAlgorithm())), Align: bucketring.Align(small(d.GetAlign())),
+		Zone: d.GetZone(), Precision: small(d.GetPrecision()),
+		Amount: d.GetAmount(), Burst: d.GetBurst(), Per: time.Duration(d.GetPerNs()),
+		TTL: time.Duration(d.GetTtlNs()), MaxAge: time.Duration(d.GetMaxNs()),
+		Unavailable: bucketring.Unavailable(small(d.GetUnavailable())),
+		Accuracy:    bucketring.Accuracy(small(d.GetAccuracy())),
 	}
 }
 
 func small(n uint32) uint8 { return uint8(min(n, 255)) }
 
-func toVerdict(id uint64, d *bucketring.Decision) *peerpb.Verdict {
-	v := &peerpb.Verdict{Id: id, Code: peerpb.Verdict_ALLOW, Source: uint32(d.Source)}
+// toVerdict answers item with the decision on req, which was made of it.
+func toVerdict(item *peerpb.Item, req *bucketring.Request, d *bucketring.Decision) *peerpb.Verdict {
+	v := &peerpb.Verdict{Id: item.GetId(), Code: peerpb.Verdict_ALLOW, Source: uint32(d.Source)}
 	if !d.Allowed {
 		v.Code = peerpb.Verdict_DENY
+	}
+	if byID(req.Verb) {
+		tellReached(v, item, req, d)
+		return v
 	}
 	all := d.All()
 	v.Limits = make([]*peerpb.LimitState, len(all))
 	for i := range all {
-		s := &all[i]
-		v.Limits[i] = &peerpb.LimitState{
-			Remaining: s.Remaining, ResetNs: int64(s.ResetAfter), RetryNs: int64(s.RetryAfter), Denied: !s.Allowed,
-		}
-		if *s == d.LimitState {
+		v.Limits[i] = toState(&all[i])
+		if all[i] == d.LimitState {
 			v.Most = uint32(i)
 		}
 	}
 	return v
 }
 
+func toState(s *bucketring.LimitState) *peerpb.LimitState {
+	return &peerpb.LimitState{
+		Remaining: s.Remaining, ResetNs: int64(s.ResetAfter), RetryNs: int64(s.RetryAfter), Denied: !s.Allowed,
+		Used: s.Used, Window: s.Window, NextNs: int64(s.NextAfter),
+	}
+}
+
+// tellReached names the ids that the decision has reached and, of settlements,
+// the limits, of which the asker knows nothing. There is at most one for each id:
+// the asker has left room for that in the frame.
+func tellReached(v *peerpb.Verdict, item *peerpb.Item, req *bucketring.Request, d *bucketring.Decision) {
+	reached := map[string]bool{d.Reservation: true}
+	for _, id := range d.Leases {
+		reached[id] = true
+	}
+	for i, text := range req.IDs {
+		if reached[text] {
+			v.Ids = append(v.Ids, item.GetIds()[i])
+		}
+	}
+	if req.Verb != bucketring.VerbSettle || d.Limits == nil && d.LimitState == (bucketring.LimitState{}) {
+		return
+	}
+	all := d.All()
+	for i := range min(len(all), len(req.IDs)) {
+		s := toState(&all[i])
+		s.Name = strings.ToValidUTF8(all[i].Name[:min(len(all[i].Name), maxTold)], "")
+		s.Limit, s.Kind, s.Precision = all[i].Limit, uint32(all[i].Kind), uint32(all[i].Precision)
+		v.Limits = append(v.Limits, s)
+	}
+}
+
 // fromVerdict makes the decision on req. ok is false if the verdict does not
 // belong to it.
 func fromVerdict(v *peerpb.Verdict, req *bucketring.Request) (d bucketring.Decision, ok bool) {
-	if len(v.GetLimits()) != len(req.Limits) || int(v.GetMost()) >= len(req.Limits) {
-		return d, false
-	}
 	d.Allowed = v.GetCode() == peerpb.Verdict_ALLOW
 	d.Source = bucketring.Source(small(v.GetSource()))
-	states := make([]bucketring.LimitState, len(req.Limits))
+	if byID(req.Verb) {
+		ok = hearReached(&d, v, req)
+		return d, ok
+	}
+	if len(v.GetLimits()) != charges(req) || int(v.GetMost()) >= charges(req) {
+		return d, false
+	}
+	states := make([]bucketring.LimitState, len(v.GetLimits()))
 	for i, s := range v.GetLimits() {
-		l := &req.Limits[i]
-		states[i] = bucketring.LimitState{
-			Name: l.Name, Allowed: !s.GetDenied(), Limit: l.Capacity(), Remaining: s.GetRemaining(),
-			ResetAfter: time.Duration(s.GetResetNs()), RetryAfter: time.Duration(s.GetRetryNs()),
-		}
+		l := charge(req, i).Limit
+		states[i] = fromState(s)
+		states[i].Name, states[i].Limit, states[i].Kind, states[i].Precision = l.Name, l.Capacity(), l.Kind, l.Precision
 	}
 	d.LimitState = states[v.GetMost()]
 	if len(states) > 1 {
@@ -75,85 +114,35 @@ func fromVerdict(v *peerpb.Verdict, req *bucketring.Request) (d bucketring.Decis
 	return d, true
 }
 
-// --- the public API ---
-
-// fromTake reads a public request, nil if there was none. The error is
-// ErrInvalid.
-func fromTake(verb bucketring.Verb, m *limitpb.TakeRequest) (bucketring.Request, error) {
-	req := bucketring.Request{
-		Verb: verb, Key: m.GetKey(), Cost: 1,
-		Namespace: m.GetNamespace(), Attributes: m.GetAttributes(),
+func fromState(s *peerpb.LimitState) bucketring.LimitState {
+	return bucketring.LimitState{
+		Allowed: !s.GetDenied(), Remaining: s.GetRemaining(), Used: s.GetUsed(), Window: s.GetWindow(),
+		ResetAfter: time.Duration(s.GetResetNs()), RetryAfter: time.Duration(s.GetRetryNs()),
+		NextAfter: time.Duration(s.GetNextNs()),
 	}
-	if m != nil && m.Cost != nil {
-		req.Cost = m.GetCost()
-	}
-	if m.GetLimit() == "" {
-		return req, nil // the node says what is missing
-	}
-	var err error
-	req.Limits, err = bucketring.Parse(m.GetLimit())
-	return req, err
 }
 
-// toTake writes a request for the public API; limits travel as text.
-func toTake(req *bucketring.Request) *limitpb.TakeRequest {
-	m := &limitpb.TakeRequest{
-		Key: req.Key, Cost: &req.Cost, Namespace: req.Namespace, Attributes: req.Attributes,
-	}
-	for i := range req.Limits {
-		if i > 0 {
-			m.Limit += ", "
-		}
-		m.Limit += req.Limits[i].String()
-	}
-	return m
-}
-
-func toDecision(d *bucketring.Decision) *limitpb.Decision {
-	m := &limitpb.Decision{
-		Allowed: d.Allowed, Limit: d.Limit, Remaining: d.Remaining, ResetAt: d.ResetAt,
-		ResetAfter: d.ResetAfter.Seconds(), RetryAfter: retrySeconds(d.RetryAfter), Policy: d.Name,
-		Source: d.Source.String(), Degraded: d.Degraded, Node: d.Node, Owner: d.Owner,
-	}
-	for _, s := range d.All() {
-		m.Limits = append(m.Limits, &limitpb.LimitState{
-			Name: s.Name, Allowed: s.Allowed, Limit: s.Limit, Remaining: s.Remaining, ResetAt: s.ResetAt,
-			RetryAfter: retrySeconds(s.RetryAfter), ResetAfterNs: int64(s.ResetAfter), RetryAfterNs: int64(s.RetryAfter),
-		})
-	}
-	return m
-}
-
-// retrySeconds rounds up to seconds; nil means never.
-func retrySeconds(d time.Duration) *int64 {
-	if d == bucketring.Never {
-		return nil
-	}
-	seconds := int64((d + time.Second - 1) / time.Second)
-	return &seconds
-}
-
-func fromDecision(m *limitpb.Decision) bucketring.Decision {
-	d := bucketring.Decision{
-		Allowed: m.GetAllowed(), Degraded: m.GetDegraded(), Node: m.GetNode(), Owner: m.GetOwner(),
-	}
-	for _, source := range bucketring.Sources() {
-		if source.String() == m.GetSource() {
-			d.Source = source
+// hearReached notes which ids of req the verdict names, in their order, and the
+// limits that come with them. It returns false if there are ids of others.
+func hearReached(d *bucketring.Decision, v *peerpb.Verdict, req *bucketring.Request) bool {
+	left := v.GetIds()
+	for _, text := range req.IDs {
+		if id, _, err := bucketring.ParseID(text); err == nil && len(left) > 0 && string(id[:]) == string(left[0]) {
+			d.Leases = append(d.Leases, text)
+			left = left[1:]
 		}
 	}
-	states := make([]bucketring.LimitState, len(m.GetLimits()))
-	for i, s := range m.GetLimits() {
-		states[i] = bucketring.LimitState{
-			Name: s.GetName(), Allowed: s.GetAllowed(), Limit: s.GetLimit(), Remaining: s.GetRemaining(),
-			ResetAt: s.GetResetAt(), ResetAfter: time.Duration(s.GetResetAfterNs()), RetryAfter: time.Duration(s.GetRetryAfterNs()),
-		}
-		if s.GetName() == m.GetPolicy() {
-			d.LimitState = states[i]
-		}
+	if req.Verb == bucketring.VerbSettle && len(d.Leases) > 0 {
+		d.Reservation = d.Leases[0]
 	}
-	if len(states) > 1 {
-		d.Limits = states
+	d.Limits = make([]bucketring.LimitState, len(v.GetLimits()))
+	for i, s := range v.GetLimits() {
+		d.Limits[i] = fromState(s)
+		d.Limits[i].Name, d.Limits[i].Limit = s.GetName(), s.GetLimit()
+		d.Limits[i].Kind, d.Limits[i].Precision = bucketring.Kind(small(s.GetKind())), small(s.GetPrecision())
 	}
-	return d
+	if len(d.Limits) > 0 {
+		d.LimitState = d.Limits[0]
+	}
+	return len(left) == 0
 }

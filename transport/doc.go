@@ -14,6 +14,6 @@
 // safe for concurrent use. It starts goroutines for its links; Close waits for
 // them.
 //
-// Read next: peer.go (asking), link.go (the life of a link), serve.go
-// (answering), server.go (the public API).
+// Read next: peer.go (asking), link.go (the life of a link), item.go (a call on
+// the wire), serve.go (answering), server.go and policies.go (the public API).
 package transport

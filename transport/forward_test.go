@@ -42,22 +42,16 @@ func anyRequest(t *rapid.T) bucketring.Request {
 		Verb:   bucketring.Verb(rapid.IntRange(0, 3).Draw(t, "verb")),
 		Key:    string(rapid.SliceOfN(rapid.Byte(), 1, bucketring.MaxKeyLen).Draw(t, "key")),
 		Limits: anyLimits(t),
-		Cost:   rapid.Int64Min(0).Draw(t, "cost"),
+		Cost:   rapid.Int64Min(0).Draw(t, "cost"), CostNanos: rapid.Int32Range(0, 999_999_999).Draw(t, "nanos"),
 	}
 }
 
 // anyDecision draws a decision on req with every field that an owner fills.
 func anyDecision(t *rapid.T, req bucketring.Request) bucketring.Decision {
 	states := make([]bucketring.LimitState, len(req.Limits))
-	anyTime := rapid.OneOf(rapid.Just(time.Duration(0)), rapid.Just(bucketring.Never), rapid.Map(rapid.Int64Min(0),
-		func(n int64) time.Duration { return time.Duration(n) }))
 	d := bucketring.Decision{Allowed: true}
 	for i := range states {
-		states[i] = bucketring.LimitState{
-			Name: req.Limits[i].Name, Allowed: rapid.Bool().Draw(t, "allowed"), Limit: req.Limits[i].Capacity(),
-			Remaining:  rapid.Int64Min(0).Draw(t, "remaining"),
-			ResetAfter: anyTime.Draw(t, "reset"), RetryAfter: anyTime.Draw(t, "retry"),
-		}
+		states[i] = anyState(t, &req.Limits[i])
 		d.Allowed = d.Allowed && states[i].Allowed
 	}
 	d.LimitState = rapid.SampledFrom(states).Draw(t, "most")
@@ -66,6 +60,18 @@ func anyDecision(t *rapid.T, req bucketring.Request) bucketring.Decision {
 	}
 	d.Source = rapid.SampledFrom(bucketring.Sources()).Draw(t, "source")
 	return d
+}
+
+// anyState draws what a limit says, with all that crosses a link.
+func anyState(t *rapid.T, l *bucketring.Limit) bucketring.LimitState {
+	anyTime := rapid.OneOf(rapid.Just(time.Duration(0)), rapid.Just(bucketring.Never), rapid.Map(rapid.Int64Min(0),
+		func(n int64) time.Duration { return time.Duration(n) }))
+	return bucketring.LimitState{
+		Name: l.Name, Allowed: rapid.Bool().Draw(t, "allowed"), Limit: l.Capacity(), Kind: l.Kind, Precision: l.Precision,
+		Remaining: rapid.Int64Min(0).Draw(t, "remaining"), Used: rapid.Int64Min(0).Draw(t, "used"),
+		ResetAfter: anyTime.Draw(t, "reset"), RetryAfter: anyTime.Draw(t, "retry"), NextAfter: anyTime.Draw(t, "next"),
+		Window: rapid.Int64().Draw(t, "window"),
+	}
 }
 
 func TestSameDecisionThroughALink(t *testing.T) {
@@ -137,17 +143,23 @@ func TestSameDecisionThroughThePublicAPI(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limits := bucketring.MustParse(rapid.SampledFrom([]string{
 			"3/m", "10/h burst=20 accuracy=strict", "5/s algorithm=fixed_window unavailable=deny",
-			"1/s, 2/m algorithm=sliding_window, 3/d unavailable=allow", "1/s, 1/2s, 1/3s, 1/4s, 1/5s, 1/6s, 1/7s, 1/8s",
+			"1/s, 2/m algorithm=sliding_window, 3/d unavailable=allow", "3/month@Europe/Berlin, 10 concurrent ttl=5m", "1/s, 1/2s, 1/3s, 1/4s, 1/5s, 1/6s, 1/7s, 1/8s",
 		}).Draw(t, "limits"))
 		req := bucketring.Request{
 			Verb:   bucketring.Verb(rapid.IntRange(0, 3).Draw(t, "verb")),
 			Key:    rapid.StringN(1, 100, bucketring.MaxKeyLen).Draw(t, "key"),
-			Limits: limits, Cost: rapid.Int64Min(0).Draw(t, "cost"),
+			Limits: limits, Cost: rapid.Int64Min(0).Draw(t, "cost"), CostNanos: rapid.Int32Range(0, 999_999_999).Draw(t, "nanos"),
+			Token: rapid.StringN(0, 20, bucketring.MaxTokenLen).Draw(t, "token"),
 		}
 		decision := anyDecision(t, req)
+		decision.Window = 0 // is for nodes
+		decision.Leases = rapid.SliceOf(rapid.String()).Draw(t, "leases")
+		decision.Reservation = rapid.String().Draw(t, "reservation")
+		decision.Response = anyResponse(t)
 		decision.Degraded, decision.Node, decision.Owner = rapid.Bool().Draw(t, "degraded"), "n1", "n2"
 		decision.ResetAt = rapid.Int64Range(0, math.MaxInt64).Draw(t, "at")
 		for i := range decision.Limits {
+			decision.Limits[i].Window = 0
 			if decision.Limits[i].Name == decision.Name {
 				decision.Limits[i].ResetAt = decision.ResetAt
 			}
@@ -157,11 +169,26 @@ func TestSameDecisionThroughThePublicAPI(t *testing.T) {
 		if err != nil {
 			t.Fatalf("Take(%+v): %v", req, err)
 		}
-		if diff := cmp.Diff(decision, got); diff != "" {
+		if diff := cmp.Diff(decision, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("decision through the API (-local +remote):\n%s", diff)
 		}
 		if diff := cmp.Diff(req, o.last, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("request through the API (-sent +received):\n%s", diff)
 		}
 	})
+}
+
+func anyResponse(t *rapid.T) *bucketring.Response {
+	if rapid.Bool().Draw(t, "no response") {
+		return nil
+	}
+	r := &bucketring.Response{
+		Status: rapid.IntRange(200, 599).Draw(t, "status"), Body: rapid.SliceOf(rapid.Byte()).Draw(t, "body"),
+		CloseCode: rapid.IntRange(0, 4999).Draw(t, "close code"), CloseReason: rapid.String().Draw(t, "close reason"),
+		Violated: rapid.SliceOf(rapid.String()).Draw(t, "violated"),
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "headers") {
+		r.Headers = append(r.Headers, bucketring.Header{Name: rapid.String().Draw(t, "name"), Value: rapid.String().Draw(t, "value")})
+	}
+	return r
 }

@@ -32,7 +32,7 @@ type owner struct {
 
 // Take refuses what node.Local refuses, and decides as the test says.
 func (o *owner) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
-	if err := req.Validate(); err != nil {
+	if err := valid(&req); err != nil {
 		return bucketring.Decision{}, err
 	}
 	o.mu.Lock()
@@ -46,6 +46,18 @@ func (o *owner) Take(ctx context.Context, req bucketring.Request) (bucketring.De
 		return o.decide(ctx, req)
 	}
 	return allow(req), nil
+}
+
+func valid(req *bucketring.Request) error {
+	if req.Charges == nil && len(req.IDs) == 0 && req.Namespace == "" {
+		return req.Validate()
+	}
+	for _, c := range req.Charges {
+		if err := c.Limit.Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (o *owner) times(key string) int {
@@ -65,16 +77,29 @@ func (o *owner) total() (n int) {
 
 // allow is a decision that fits req and tells its first limit.
 func allow(req bucketring.Request) bucketring.Decision {
-	states := make([]bucketring.LimitState, len(req.Limits))
-	for i := range states {
-		l := &req.Limits[i]
-		states[i] = bucketring.LimitState{Name: l.Name, Allowed: true, Limit: l.Capacity(), Remaining: l.Capacity() - req.Cost}
+	d := bucketring.Decision{Allowed: true, Leases: req.IDs}
+	var states []bucketring.LimitState
+	for i := range req.Limits {
+		states = append(states, untouched(&req.Limits[i], req.Cost))
 	}
-	d := bucketring.Decision{Allowed: true, LimitState: states[0]}
+	for _, c := range req.Charges {
+		states = append(states, untouched(c.Limit, c.Cost))
+	}
+	if len(states) > 0 {
+		d.LimitState = states[0]
+	}
 	if len(states) > 1 {
 		d.Limits = states
 	}
 	return d
+}
+
+// untouched is the state of a limit after its first call.
+func untouched(l *bucketring.Limit, cost int64) bucketring.LimitState {
+	return bucketring.LimitState{
+		Name: l.Name, Allowed: true, Limit: l.Capacity(), Remaining: l.Capacity() - cost, Used: cost,
+		Kind: l.Kind, Precision: l.Precision,
+	}
 }
 
 // A world is a network without sockets, usable in a bubble.

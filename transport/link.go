@@ -28,8 +28,6 @@ const (
 	wireVersion = 1
 	frameItems  = 1000      // calls of a frame
 	frameBytes  = 192 << 10 // at which a frame ends; with one more call it stays below maxFrame
-	itemBytes   = 32        // of a call, beside its charges
-	chargeBytes = 80        // of a charge and the definition of its limit, beside key and name
 	maxFrame    = 256 << 10 // bytes of a frame; a larger one ends the link
 	maxDefs     = 4096      // limits that a link numbers before it starts over
 	pingEvery   = 50 * time.Millisecond
@@ -237,30 +235,19 @@ func (p *peer) notify() {
 // link; when there are too many, numbering starts over.
 func (p *peer) frame(calls []*outgoing, defs map[bucketring.Limit]uint32) *peerpb.Frame {
 	f := &peerpb.Frame{Sent: p.now(), Items: make([]*peerpb.Item, len(calls))}
-	charges := 0
+	used := 0
 	for _, o := range calls {
-		charges += len(o.req.Limits)
+		used += charges(o.req)
 	}
-	if len(defs)+charges > maxDefs {
+	if len(defs)+used > maxDefs {
 		clear(defs)
 	}
 	now := time.Now()
 	for i, o := range calls {
-		item := &peerpb.Item{Id: o.id, Verb: uint32(o.req.Verb), Charges: make([]*peerpb.Charge, len(o.req.Limits))}
+		f.Items[i] = o.item(f, defs)
 		if !o.deadline.IsZero() {
-			item.BudgetNs = max(int64(o.deadline.Sub(now)), 1)
+			f.Items[i].BudgetNs = max(int64(o.deadline.Sub(now)), 1)
 		}
-		for j := range o.req.Limits {
-			l := &o.req.Limits[j]
-			no, known := defs[*l]
-			if !known {
-				no = uint32(len(defs))
-				defs[*l] = no
-				f.Defs = append(f.Defs, toDef(no, l))
-			}
-			item.Charges[j] = &peerpb.Charge{Def: no, Key: []byte(o.req.Key), Cost: o.req.Cost}
-		}
-		f.Items[i] = item
 	}
 	return f
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -91,12 +92,29 @@ func TestFrameStaysBelowItsBound(t *testing.T) {
 		return limits
 	}
 	long := strings.Repeat("n", transport.MaxName)
+	charges := func(n int, key, name string) []bucketring.Charge {
+		charges := make([]bucketring.Charge, n)
+		for i := range charges {
+			charges[i] = bucketring.Charge{Key: key, Cost: 1 << 62, Window: -1 << 62, ID: bucketring.ID{1}, Shadow: true, Limit: &bucketring.Limit{
+				Name: name, ID: uint64(i + 1), Kind: bucketring.KindConcurrency, Precision: 6, Amount: 1 << 62, TTL: 1 << 62, MaxAge: 1 << 62,
+				Accuracy: bucketring.Approx, Unavailable: bucketring.UnavailableDeny}}
+		}
+		return charges
+	}
+	ids := func(n int) []string { return slices.Repeat([]string{bucketring.ID{1}.Text(1<<16 - 1)}, n) }
 	for name, req := range map[string]bucketring.Request{
 		"long keys, eight limits":  {Key: strings.Repeat("k", bucketring.MaxKeyLen), Limits: eight, Cost: 1},
 		"short keys, eight limits": {Key: "k", Limits: named("l"), Cost: 1 << 62},
 		"long names":               {Key: "k", Limits: named(long), Cost: 1 << 62},
 		"one limit":                {Key: "k", Limits: named(long)[:1], Cost: 1 << 62},
 		"smallest":                 {Key: "k", Limits: perMinute, Cost: 1},
+		"policy, most limits":      {Charges: charges(64, "k", "l"), Each: true, Partition: 1<<16 - 1, Version: -1 << 62},
+		"policy, long keys":        {Charges: charges(8, strings.Repeat("k", bucketring.MaxKeyLen), long), Partition: 1<<16 - 1},
+		"policy, one limit":        {Charges: charges(1, "k", "l"), Each: true, Partition: 1<<16 - 1, Version: -1 << 62},
+		"renew many":               {Verb: bucketring.VerbRenew, IDs: ids(300), Cost: 1 << 62, Version: -1 << 62},
+		"renew one":                {Verb: bucketring.VerbRenew, IDs: ids(1), Cost: 1 << 62, Version: -1 << 62},
+		"settle many":              {Verb: bucketring.VerbSettle, IDs: ids(64), Cost: 1 << 62, Version: -1 << 62},
+		"settle one":               {Verb: bucketring.VerbSettle, IDs: ids(1), Cost: 1 << 62, CostNanos: 999_999_999, Version: -1 << 62},
 	} {
 		for _, refuse := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, refused %v", name, refuse), func(t *testing.T) {
@@ -114,6 +132,11 @@ func frameSizes(t *testing.T, w *world, req bucketring.Request, refuse bool) {
 		}
 		d := allow(req)
 		d.Remaining, d.ResetAfter, d.RetryAfter = 1<<62, 1<<62, bucketring.Never
+		d.Used, d.NextAfter, d.Window, d.LimitState.Allowed = 1<<62, 1<<62, -1<<62, false
+		if req.Verb == bucketring.VerbSettle {
+			d.Name, d.Limit, d.Kind, d.Precision = strings.Repeat("n", 1000), 1<<62, bucketring.KindConcurrency, 6
+			d.Limits = make([]bucketring.LimitState, 1000)
+		}
 		for i := range d.Limits {
 			d.Limits[i] = d.LimitState
 		}
@@ -121,13 +144,23 @@ func frameSizes(t *testing.T, w *world, req bucketring.Request, refuse bool) {
 	}
 	open := h.shut()
 	p := w.pool(h)
-	const calls = transport.FrameItems + 100
+	calls := transport.FrameItems + 100
+	if len(req.Charges) > 1 || len(req.IDs) > 1 {
+		calls = 100 // fill several frames, too
+	}
 	var group sync.WaitGroup
 	for i := range calls {
 		group.Go(func() {
 			r := req
-			r.Limits = append([]bucketring.Limit{}, req.Limits...)
-			r.Limits[0].Amount -= int64(i) % r.Limits[0].Amount // many calls define one more limit
+			if r.Limits = append([]bucketring.Limit{}, req.Limits...); len(r.Limits) > 0 {
+				r.Limits[0].Amount -= int64(i) % r.Limits[0].Amount // many calls define one more limit
+			}
+			r.Charges = slices.Clone(req.Charges)
+			for j := range r.Charges { // and these define all of theirs
+				l := *r.Charges[j].Limit
+				l.Amount -= int64(i)
+				r.Charges[j].Limit = &l
+			}
 			_, err := p.Peer(h.addr()).Take(context.Background(), r)
 			if refuse != errors.Is(err, bucketring.ErrInvalid) || !refuse && err != nil {
 				t.Errorf("Take(%d) = %.300v, want it refused: %v", i, err, refuse)
@@ -142,7 +175,7 @@ func frameSizes(t *testing.T, w *world, req bucketring.Request, refuse bool) {
 	if in > transport.MaxFrame || out > transport.MaxFrame {
 		t.Errorf("frames of %d and %d bytes, want at most %d", in, out, transport.MaxFrame)
 	}
-	if s := linkStats(t, p); s.Reconnects != 0 || s.Items != calls {
+	if s := linkStats(t, p); s.Reconnects != 0 || s.Items != int64(calls) {
 		t.Errorf("link: %+v, want %d items and no break", s, calls)
 	}
 }

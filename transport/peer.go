@@ -9,18 +9,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/transport/peerpb"
 )
 
 const (
-	maxQueued = 65536    // calls that wait to be sent
-	maxBytes  = 8 << 20  // bytes of their keys
-	maxItem   = 16 << 10 // bytes of a call on the wire
-	maxName   = 255      // bytes of the name of a limit or node
-	maxDetail = 200      // bytes of an error's text; a full frame of them stays below maxFrame
+	maxQueued = 65536   // calls that wait to be sent
+	maxBytes  = 8 << 20 // bytes of their keys and ids
+	maxDetail = 200     // bytes of an error's text; a full frame of them stays below maxFrame
 	// stall is how late watch may be before this node takes the silence for its
 	// own: it was paused, or starved, and has not read what came.
 	stall = 3 * pingEvery
@@ -55,7 +52,7 @@ type peer struct {
 
 	mu      sync.Mutex
 	queue   []*outgoing          // not sent yet, in the order of ids; guarded by mu
-	queued  int                  // bytes of their keys; guarded by mu
+	queued  int                  // bytes of their keys and ids; guarded by mu
 	pending map[uint64]*outgoing // unanswered, sent or not; guarded by mu
 	lastID  uint64               // guarded by mu
 
@@ -63,19 +60,6 @@ type peer struct {
 }
 
 var _ bucketring.Limiter = (*peer)(nil)
-
-// An outgoing is a call on its way.
-type outgoing struct {
-	id       uint64
-	req      *bucketring.Request
-	deadline time.Time
-	answer   chan answer // one slot: whoever answers never waits
-}
-
-type answer struct {
-	decision bucketring.Decision
-	err      error
-}
 
 // newPeer starts a link whose calls have ids above lastID.
 func newPeer(cfg PeerConfig, target Target, lastID uint64) *peer {
@@ -110,10 +94,10 @@ func (p *peer) take(ctx context.Context, req *bucketring.Request) (bucketring.De
 	if err := p.away(); err != nil {
 		return bucketring.Decision{}, err
 	}
-	if err := fits(req); err != nil {
+	o, err := newOutgoing(req)
+	if err != nil {
 		return bucketring.Decision{}, err
 	}
-	o := &outgoing{req: req, answer: make(chan answer, 1)}
 	o.deadline, _ = ctx.Deadline()
 	if err := p.enqueue(o); err != nil {
 		return bucketring.Decision{}, err
@@ -125,29 +109,6 @@ func (p *peer) take(ctx context.Context, req *bucketring.Request) (bucketring.De
 		p.forget(o)
 		return bucketring.Decision{}, fmt.Errorf("%w: no answer: %w", bucketring.ErrUnavailable, ctx.Err())
 	}
-}
-
-// fits refuses, alone, a call that would break the link for its neighbours.
-func fits(req *bucketring.Request) error {
-	for i := range req.Limits {
-		if name := req.Limits[i].Name; len(name) > maxName || !utf8.ValidString(name) {
-			return bucketring.Invalidf("the name of limit %d is not text of at most %d bytes", i+1, maxName)
-		}
-	}
-	if size := wireSize(req); size > maxItem {
-		return bucketring.Invalidf("call has about %d bytes, at most %d are allowed: send a hash of its key", size, maxItem)
-	}
-	return nil
-}
-
-// wireSize is about what a call and the definitions of its limits need in a
-// frame, never less.
-func wireSize(req *bucketring.Request) int {
-	size := itemBytes
-	for i := range req.Limits {
-		size += len(req.Key) + len(req.Limits[i].Name) + chargeBytes
-	}
-	return size
 }
 
 // away returns an error if the peer is known not to answer.
@@ -177,7 +138,7 @@ func (p *peer) enqueue(o *outgoing) error {
 	p.lastID++
 	o.id = p.lastID
 	p.queue = append(p.queue, o)
-	p.queued += len(o.req.Key)
+	p.queued += o.held
 	p.pending[o.id] = o
 	p.mu.Unlock()
 	p.notify()
@@ -202,12 +163,12 @@ func (p *peer) dequeue() (calls []*outgoing, more bool) {
 			break
 		}
 		taken++
-		p.queued -= len(o.req.Key)
+		p.queued -= o.held
 		if p.pending[o.id] == nil {
 			continue
 		}
 		calls = append(calls, o)
-		size += wireSize(o.req)
+		size += o.size
 	}
 	p.queue = p.queue[taken:]
 	if len(p.queue) == 0 {
@@ -224,7 +185,7 @@ func (p *peer) requeue() {
 	p.queue, p.queued = p.queue[:0], 0
 	for _, o := range p.pending {
 		p.queue = append(p.queue, o)
-		p.queued += len(o.req.Key)
+		p.queued += o.held
 	}
 	slices.SortFunc(p.queue, func(a, b *outgoing) int { return int(int64(a.id) - int64(b.id)) })
 }

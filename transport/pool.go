@@ -25,6 +25,9 @@ type PeerConfig struct {
 	// Silence is how long a link may say nothing before calls to it fail at once;
 	// 0 means 300 ms. Whoever waits longer for a call waits longer here too.
 	Silence time.Duration
+	// Told, if set, takes the notices that other nodes bring. Its error is for the
+	// node that brought it.
+	Told func(Notice) error
 	// Observe, if set, is told how many calls each frame carried.
 	Observe func(calls int)
 	// Logger gets the changes of links; nil discards them.

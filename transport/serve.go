@@ -197,8 +197,8 @@ func (l *link) answer(ctx context.Context, f *peerpb.Frame) (*peerpb.Frame, erro
 		if def.GetNo() >= 4*maxDefs {
 			return nil, status.Error(codes.InvalidArgument, "transport: limit number is out of range")
 		}
-		if len(def.GetLimit()) > maxName {
-			return nil, status.Error(codes.InvalidArgument, "transport: name of limit is too long")
+		if len(def.GetLimit()) > maxName || len(def.GetZone()) > maxName {
+			return nil, status.Error(codes.InvalidArgument, "transport: name of limit or zone is too long")
 		}
 		l.limits[def.GetNo()] = fromDef(def)
 	}
@@ -238,33 +238,14 @@ func (l *link) decide(ctx context.Context, item *peerpb.Item, late time.Duration
 		return refusal(item.GetId(), err)
 	}
 	d, err := l.server.owned.Take(ctx, req)
+	if byID(req.Verb) && errors.Is(err, bucketring.ErrUnknownID) {
+		d, err = bucketring.Decision{}, nil // reached none of the ids: that is an answer
+	}
 	if err != nil {
 		return refusal(item.GetId(), err)
 	}
 	l.server.decided.Add(1)
-	return toVerdict(item.GetId(), &d)
-}
-
-// request makes a call of an item. All its charges are of one key and cost until
-// policies exist.
-func (l *link) request(item *peerpb.Item) (bucketring.Request, error) {
-	req := bucketring.Request{Verb: bucketring.Verb(small(item.GetVerb()))}
-	if len(item.GetCharges()) > bucketring.MaxLimits {
-		return req, bucketring.Invalidf("too many limits in one call")
-	}
-	for i, c := range item.GetCharges() {
-		limit, ok := l.limits[c.GetDef()]
-		if !ok {
-			return req, bucketring.Invalidf("limit %d is not defined on this link", c.GetDef())
-		}
-		if i == 0 {
-			req.Key, req.Cost = string(c.GetKey()), c.GetCost()
-		} else if string(c.GetKey()) != req.Key || c.GetCost() != req.Cost {
-			return req, bucketring.Invalidf("charges of one call differ in key or cost")
-		}
-		req.Limits = append(req.Limits, limit)
-	}
-	return req, nil
+	return toVerdict(item, &req, &d)
 }
 
 // refusal is the verdict of a call that was not decided.

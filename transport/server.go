@@ -100,33 +100,31 @@ func (s *Server) Reset(ctx context.Context, m *limitpb.TakeRequest) (*limitpb.De
 }
 
 func (s *Server) one(ctx context.Context, verb bucketring.Verb, m *limitpb.TakeRequest) (*limitpb.Decision, error) {
-	d, err := s.decide(ctx, verb, m)
+	req, err := fromTake(verb, m)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return s.decide(ctx, req)
+}
+
+func (s *Server) decide(ctx context.Context, req bucketring.Request) (*limitpb.Decision, error) {
+	d, err := s.limiter.Take(ctx, req)
 	if err != nil {
 		return nil, toStatus(err)
 	}
 	return toDecision(&d), nil
 }
 
-func (s *Server) decide(ctx context.Context, verb bucketring.Verb, m *limitpb.TakeRequest) (bucketring.Decision, error) {
-	req, err := fromTake(verb, m)
-	if err != nil {
-		return bucketring.Decision{}, err
-	}
-	return s.limiter.Take(ctx, req)
-}
-
 // answer is one for callers that must go on after an error, or a panic.
 func (s *Server) answer(ctx context.Context, verb bucketring.Verb, m *limitpb.TakeRequest) *limitpb.Answer {
-	d, err := func() (d bucketring.Decision, err error) {
+	d, err := func() (d *limitpb.Decision, err error) {
 		defer s.recovered(&err)
-		return s.decide(ctx, verb, m)
+		return s.one(ctx, verb, m)
 	}()
 	if err != nil {
-		return &limitpb.Answer{Result: &limitpb.Answer_Error{
-			Error: &limitpb.Error{Code: int32(codeOf(err)), Detail: status.Convert(err).Message()},
-		}}
+		return &limitpb.Answer{Result: &limitpb.Answer_Error{Error: toError(err)}}
 	}
-	return &limitpb.Answer{Result: &limitpb.Answer_Decision{Decision: toDecision(&d)}}
+	return &limitpb.Answer{Result: &limitpb.Answer_Decision{Decision: d}}
 }
 
 // TakeBatch implements limitpb.LimiterServer.
@@ -159,8 +157,7 @@ func (s *Server) TakeStream(stream grpc.BidiStreamingServer[limitpb.StreamReques
 		places <- struct{}{}
 		deciding.Go(func() {
 			defer func() { <-places }()
-			verb := bucketring.Verb(small(uint32(m.GetVerb())))
-			answers <- &limitpb.StreamResponse{Id: m.GetId(), Answer: s.answer(ctx, verb, m.GetRequest())}
+			answers <- &limitpb.StreamResponse{Id: m.GetId(), Answer: s.answerStreamed(ctx, m)}
 		})
 	})
 	deciding.Wait()
@@ -169,6 +166,14 @@ func (s *Server) TakeStream(stream grpc.BidiStreamingServer[limitpb.StreamReques
 		err = werr
 	}
 	return err
+}
+
+func (s *Server) answerStreamed(ctx context.Context, m *limitpb.StreamRequest) *limitpb.Answer {
+	if _, known := limitpb.Verb_name[int32(m.GetVerb())]; !known {
+		err := toStatus(bucketring.Invalidf("unknown verb %d: streams carry take, peek, refund and reset", m.GetVerb()))
+		return &limitpb.Answer{Result: &limitpb.Answer_Error{Error: toError(err)}}
+	}
+	return s.answer(ctx, bucketring.Verb(m.GetVerb()), m.GetRequest())
 }
 
 // readRequests hands each request to begin until the caller has sent all.

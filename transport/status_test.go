@@ -21,6 +21,7 @@ func TestStatusTable(t *testing.T) {
 	}{
 		{bucketring.Invalidf("cost is -1"), codes.InvalidArgument, bucketring.ErrInvalid},
 		{fmt.Errorf("%w: no namespace x", bucketring.ErrNoPolicy), codes.NotFound, bucketring.ErrNoPolicy},
+		{fmt.Errorf("settle: %w", bucketring.ErrUnknownID), codes.NotFound, bucketring.ErrUnknownID},
 		{fmt.Errorf("%w: no answer: %w", bucketring.ErrUnavailable, context.DeadlineExceeded), codes.Unavailable, bucketring.ErrUnavailable},
 		{&bucketring.NotOwner{Hint: "n3"}, codes.Unavailable, bucketring.ErrUnavailable},
 		{fmt.Errorf("node: %w", context.DeadlineExceeded), codes.DeadlineExceeded, context.DeadlineExceeded},
@@ -35,8 +36,10 @@ func TestStatusTable(t *testing.T) {
 			t.Errorf("text of ToStatus(%q) = %q, want it kept", tt.err, got)
 		}
 		got := transport.FromStatus(sent)
-		if !errors.Is(got, tt.is) {
-			t.Errorf("FromStatus(%v) = %v, want %v", sent, got, tt.is)
+		for _, is := range ours {
+			if errors.Is(got, is) != (is == tt.is) {
+				t.Errorf("FromStatus(%v) = %v, want %v and nothing else", sent, got, tt.is)
+			}
 		}
 		if tt.code != codes.Internal && got.Error() != tt.err.Error() {
 			t.Errorf("FromStatus(%v) = %q, want the text of the other side", sent, got)
@@ -44,18 +47,27 @@ func TestStatusTable(t *testing.T) {
 	}
 }
 
-// TestEveryCodeIsOneOfOurErrors: a Limiter returns no others.
+// ours are the errors of a Limiter.
+var ours = []error{bucketring.ErrInvalid, bucketring.ErrNoPolicy, bucketring.ErrUnknownID, bucketring.ErrUnavailable,
+	context.DeadlineExceeded, context.Canceled}
+
+// TestEveryCodeIsOneOfOurErrors: a Limiter returns no others. A reason that is not
+// known here, or stands beside another code, changes nothing.
 func TestEveryCodeIsOneOfOurErrors(t *testing.T) {
-	ours := []error{bucketring.ErrInvalid, bucketring.ErrNoPolicy, bucketring.ErrUnavailable, context.DeadlineExceeded, context.Canceled}
 	for code := codes.OK + 1; code <= codes.Unauthenticated+1; code++ {
-		err, found := transport.FromCode(code, "why"), 0
-		for _, is := range ours {
-			if errors.Is(err, is) {
-				found++
+		for _, reason := range []string{"", "UNKNOWN_ID", "FROM_THE_FUTURE"} {
+			err, found := transport.FromCode(code, reason, "why"), 0
+			for _, is := range ours {
+				if errors.Is(err, is) {
+					found++
+				}
 			}
-		}
-		if found != 1 {
-			t.Errorf("FromCode(%v) = %v, which is %d of our errors, want 1", code, err, found)
+			if found != 1 {
+				t.Errorf("FromCode(%v, %q) = %v, which is %d of our errors, want 1", code, reason, err, found)
+			}
+			if want := code == codes.NotFound && reason == "UNKNOWN_ID"; errors.Is(err, bucketring.ErrUnknownID) != want {
+				t.Errorf("FromCode(%v, %q) = %v, is an unknown id: want %v", code, reason, err, want)
+			}
 		}
 	}
 }

@@ -99,6 +99,7 @@ func TestStreamVerbsAndErrors(t *testing.T) {
 			{&limitpb.StreamRequest{Request: &limitpb.TakeRequest{Key: "panic", Limit: "9/m"}}, codes.Internal},
 			{&limitpb.StreamRequest{Request: &limitpb.TakeRequest{Key: "away", Limit: "9/m"}}, codes.Unavailable},
 			{&limitpb.StreamRequest{Request: &limitpb.TakeRequest{Key: "k", Limit: "x"}}, codes.InvalidArgument},
+			{&limitpb.StreamRequest{Verb: 4, Request: &limitpb.TakeRequest{Key: "k", Limit: "9/m"}}, codes.InvalidArgument},
 			{&limitpb.StreamRequest{Verb: 99, Request: &limitpb.TakeRequest{Key: "k", Limit: "9/m"}}, codes.InvalidArgument},
 			{&limitpb.StreamRequest{Verb: -1, Request: &limitpb.TakeRequest{Key: "k", Limit: "9/m"}}, codes.InvalidArgument},
 			{&limitpb.StreamRequest{}, codes.InvalidArgument},

@@ -23,6 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What a stream carries; the other calls have methods of their own.
 type Verb int32
 
 const (
@@ -80,10 +81,15 @@ type TakeRequest struct {
 	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	// One or several limits as text: "3/m", "500/m, 20000/h".
 	Limit string `protobuf:"bytes,2,opt,name=limit,proto3" json:"limit,omitempty"`
-	// Tokens; 1 if absent, and 0 only looks.
-	Cost          *int64            `protobuf:"varint,3,opt,name=cost,proto3,oneof" json:"cost,omitempty"`
-	Namespace     string            `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	Attributes    map[string]string `protobuf:"bytes,5,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Tokens; 1 if absent and cost_nanos is 0, and 0 only looks.
+	Cost       *int64            `protobuf:"varint,3,opt,name=cost,proto3,oneof" json:"cost,omitempty"`
+	Namespace  string            `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Attributes map[string]string `protobuf:"bytes,5,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Billionths of a token to add to cost.
+	CostNanos int32 `protobuf:"zigzag32,6,opt,name=cost_nanos,json=costNanos,proto3" json:"cost_nanos,omitempty"`
+	// Makes the leases of a take the same when it is repeated: random text of 16 to
+	// 64 bytes. Empty means new ones each time.
+	Token         string `protobuf:"bytes,7,opt,name=token,proto3" json:"token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -153,6 +159,340 @@ func (x *TakeRequest) GetAttributes() map[string]string {
 	return nil
 }
 
+func (x *TakeRequest) GetCostNanos() int32 {
+	if x != nil {
+		return x.CostNanos
+	}
+	return 0
+}
+
+func (x *TakeRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type LeasesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leases        []string               `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeasesRequest) Reset() {
+	*x = LeasesRequest{}
+	mi := &file_transport_limitpb_limit_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeasesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeasesRequest) ProtoMessage() {}
+
+func (x *LeasesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_limitpb_limit_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeasesRequest.ProtoReflect.Descriptor instead.
+func (*LeasesRequest) Descriptor() ([]byte, []int) {
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *LeasesRequest) GetLeases() []string {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
+type LeasesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those of the request that exist.
+	Leases        []string `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeasesResponse) Reset() {
+	*x = LeasesResponse{}
+	mi := &file_transport_limitpb_limit_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeasesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeasesResponse) ProtoMessage() {}
+
+func (x *LeasesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_limitpb_limit_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeasesResponse.ProtoReflect.Descriptor instead.
+func (*LeasesResponse) Descriptor() ([]byte, []int) {
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *LeasesResponse) GetLeases() []string {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
+type SettleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reservation   string                 `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	Cost          int64                  `protobuf:"varint,2,opt,name=cost,proto3" json:"cost,omitempty"`
+	CostNanos     int32                  `protobuf:"zigzag32,3,opt,name=cost_nanos,json=costNanos,proto3" json:"cost_nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleRequest) Reset() {
+	*x = SettleRequest{}
+	mi := &file_transport_limitpb_limit_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleRequest) ProtoMessage() {}
+
+func (x *SettleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_limitpb_limit_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleRequest.ProtoReflect.Descriptor instead.
+func (*SettleRequest) Descriptor() ([]byte, []int) {
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SettleRequest) GetReservation() string {
+	if x != nil {
+		return x.Reservation
+	}
+	return ""
+}
+
+func (x *SettleRequest) GetCost() int64 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+func (x *SettleRequest) GetCostNanos() int32 {
+	if x != nil {
+		return x.CostNanos
+	}
+	return 0
+}
+
+type LevelRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Namespace  string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Attributes map[string]string      `protobuf:"bytes,2,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Types that are valid to be assigned to Change:
+	//
+	//	*LevelRequest_Add
+	//	*LevelRequest_Set
+	Change isLevelRequest_Change `protobuf_oneof:"change"`
+	// Billionths of a token to add to the change, with its sign.
+	Nanos int32 `protobuf:"zigzag32,5,opt,name=nanos,proto3" json:"nanos,omitempty"`
+	// Orders set: one that is not above that of the last set changes nothing; 0 is
+	// above every earlier one.
+	Version       int64 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LevelRequest) Reset() {
+	*x = LevelRequest{}
+	mi := &file_transport_limitpb_limit_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LevelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LevelRequest) ProtoMessage() {}
+
+func (x *LevelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_limitpb_limit_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LevelRequest.ProtoReflect.Descriptor instead.
+func (*LevelRequest) Descriptor() ([]byte, []int) {
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *LevelRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *LevelRequest) GetAttributes() map[string]string {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *LevelRequest) GetChange() isLevelRequest_Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *LevelRequest) GetAdd() int64 {
+	if x != nil {
+		if x, ok := x.Change.(*LevelRequest_Add); ok {
+			return x.Add
+		}
+	}
+	return 0
+}
+
+func (x *LevelRequest) GetSet() int64 {
+	if x != nil {
+		if x, ok := x.Change.(*LevelRequest_Set); ok {
+			return x.Set
+		}
+	}
+	return 0
+}
+
+func (x *LevelRequest) GetNanos() int32 {
+	if x != nil {
+		return x.Nanos
+	}
+	return 0
+}
+
+func (x *LevelRequest) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type isLevelRequest_Change interface {
+	isLevelRequest_Change()
+}
+
+type LevelRequest_Add struct {
+	// Checked like a take; what a negative one takes off stops at 0.
+	Add int64 `protobuf:"varint,3,opt,name=add,proto3,oneof"`
+}
+
+type LevelRequest_Set struct {
+	// The level from now on, unchecked.
+	Set int64 `protobuf:"varint,4,opt,name=set,proto3,oneof"`
+}
+
+func (*LevelRequest_Add) isLevelRequest_Change() {}
+
+func (*LevelRequest_Set) isLevelRequest_Change() {}
+
+type UsageRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Attributes    map[string]string      `protobuf:"bytes,2,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UsageRequest) Reset() {
+	*x = UsageRequest{}
+	mi := &file_transport_limitpb_limit_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UsageRequest) ProtoMessage() {}
+
+func (x *UsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_limitpb_limit_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UsageRequest.ProtoReflect.Descriptor instead.
+func (*UsageRequest) Descriptor() ([]byte, []int) {
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UsageRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *UsageRequest) GetAttributes() map[string]string {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
 type LimitState struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Name      string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -164,15 +504,24 @@ type LimitState struct {
 	// Seconds, rounded up; 0 when allowed; absent when waiting cannot help.
 	RetryAfter *int64 `protobuf:"varint,6,opt,name=retry_after,json=retryAfter,proto3,oneof" json:"retry_after,omitempty"`
 	// Exact nanoseconds, for clients that compute.
-	ResetAfterNs  int64 `protobuf:"varint,7,opt,name=reset_after_ns,json=resetAfterNs,proto3" json:"reset_after_ns,omitempty"`
-	RetryAfterNs  int64 `protobuf:"varint,8,opt,name=retry_after_ns,json=retryAfterNs,proto3" json:"retry_after_ns,omitempty"`
+	ResetAfterNs int64 `protobuf:"varint,7,opt,name=reset_after_ns,json=resetAfterNs,proto3" json:"reset_after_ns,omitempty"`
+	RetryAfterNs int64 `protobuf:"varint,8,opt,name=retry_after_ns,json=retryAfterNs,proto3" json:"retry_after_ns,omitempty"`
+	Used         int64 `protobuf:"varint,9,opt,name=used,proto3" json:"used,omitempty"`
+	// Decimals: limit, remaining and used count in 10^-precision.
+	Precision uint32 `protobuf:"varint,10,opt,name=precision,proto3" json:"precision,omitempty"`
+	// "rate", "concurrency", "level" or "cap".
+	Kind string `protobuf:"bytes,11,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The policy's word for a token, empty for limits that came with the call.
+	Unit string `protobuf:"bytes,12,opt,name=unit,proto3" json:"unit,omitempty"`
+	// Until there is one token more than remaining; 0 if no time brings one.
+	NextAfterNs   int64 `protobuf:"varint,13,opt,name=next_after_ns,json=nextAfterNs,proto3" json:"next_after_ns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LimitState) Reset() {
 	*x = LimitState{}
-	mi := &file_transport_limitpb_limit_proto_msgTypes[1]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -184,7 +533,7 @@ func (x *LimitState) String() string {
 func (*LimitState) ProtoMessage() {}
 
 func (x *LimitState) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_limitpb_limit_proto_msgTypes[1]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -197,7 +546,7 @@ func (x *LimitState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LimitState.ProtoReflect.Descriptor instead.
 func (*LimitState) Descriptor() ([]byte, []int) {
-	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{1}
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LimitState) GetName() string {
@@ -256,6 +605,41 @@ func (x *LimitState) GetRetryAfterNs() int64 {
 	return 0
 }
 
+func (x *LimitState) GetUsed() int64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *LimitState) GetPrecision() uint32 {
+	if x != nil {
+		return x.Precision
+	}
+	return 0
+}
+
+func (x *LimitState) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *LimitState) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *LimitState) GetNextAfterNs() int64 {
+	if x != nil {
+		return x.NextAfterNs
+	}
+	return 0
+}
+
 type Decision struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Allowed bool                   `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
@@ -265,20 +649,29 @@ type Decision struct {
 	ResetAt    int64   `protobuf:"varint,4,opt,name=reset_at,json=resetAt,proto3" json:"reset_at,omitempty"`
 	ResetAfter float64 `protobuf:"fixed64,5,opt,name=reset_after,json=resetAfter,proto3" json:"reset_after,omitempty"`
 	// Seconds, rounded up; 0 when allowed; absent when waiting cannot help.
-	RetryAfter    *int64        `protobuf:"varint,6,opt,name=retry_after,json=retryAfter,proto3,oneof" json:"retry_after,omitempty"`
-	Policy        string        `protobuf:"bytes,7,opt,name=policy,proto3" json:"policy,omitempty"`
-	Limits        []*LimitState `protobuf:"bytes,8,rep,name=limits,proto3" json:"limits,omitempty"`
-	Source        string        `protobuf:"bytes,11,opt,name=source,proto3" json:"source,omitempty"`
-	Degraded      bool          `protobuf:"varint,12,opt,name=degraded,proto3" json:"degraded,omitempty"`
-	Node          string        `protobuf:"bytes,13,opt,name=node,proto3" json:"node,omitempty"`
-	Owner         string        `protobuf:"bytes,14,opt,name=owner,proto3" json:"owner,omitempty"`
+	RetryAfter *int64        `protobuf:"varint,6,opt,name=retry_after,json=retryAfter,proto3,oneof" json:"retry_after,omitempty"`
+	Policy     string        `protobuf:"bytes,7,opt,name=policy,proto3" json:"policy,omitempty"`
+	Limits     []*LimitState `protobuf:"bytes,8,rep,name=limits,proto3" json:"limits,omitempty"`
+	// Handed out by this take, to renew and release.
+	Leases []string `protobuf:"bytes,9,rep,name=leases,proto3" json:"leases,omitempty"`
+	// To settle, where the cost is known after the work.
+	Reservation string `protobuf:"bytes,10,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	Source      string `protobuf:"bytes,11,opt,name=source,proto3" json:"source,omitempty"`
+	Degraded    bool   `protobuf:"varint,12,opt,name=degraded,proto3" json:"degraded,omitempty"`
+	Node        string `protobuf:"bytes,13,opt,name=node,proto3" json:"node,omitempty"`
+	Owner       string `protobuf:"bytes,14,opt,name=owner,proto3" json:"owner,omitempty"`
+	// What the application may pass on to its own caller; absent for limits that
+	// came with the call.
+	Response *Response `protobuf:"bytes,15,opt,name=response,proto3" json:"response,omitempty"`
+	// Decimals: limit and remaining count in 10^-precision.
+	Precision     uint32 `protobuf:"varint,16,opt,name=precision,proto3" json:"precision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_transport_limitpb_limit_proto_msgTypes[2]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -290,7 +683,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_limitpb_limit_proto_msgTypes[2]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -303,7 +696,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{2}
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Decision) GetAllowed() bool {
@@ -362,6 +755,20 @@ func (x *Decision) GetLimits() []*LimitState {
 	return nil
 }
 
+func (x *Decision) GetLeases() []string {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
+func (x *Decision) GetReservation() string {
+	if x != nil {
+		return x.Reservation
+	}
+	return ""
+}
+
 func (x *Decision) GetSource() string {
 	if x != nil {
 		return x.Source
@@ -390,6 +797,159 @@ func (x *Decision) GetOwner() string {
 	return ""
 }
 
+func (x *Decision) GetResponse() *Response {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+func (x *Decision) GetPrecision() uint32 {
+	if x != nil {
+		return x.Precision
+	}
+	return 0
+}
+
+// A Response is how a policy answers a call over HTTP.
+type Response struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Status  int32                  `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"` // 200 if allowed
+	Headers []*Header              `protobuf:"bytes,2,rep,name=headers,proto3" json:"headers,omitempty"`
+	Body    []byte                 `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"` // JSON
+	// Closes a WebSocket, unless it is 0.
+	CloseCode   int32  `protobuf:"varint,4,opt,name=close_code,json=closeCode,proto3" json:"close_code,omitempty"`
+	CloseReason string `protobuf:"bytes,5,opt,name=close_reason,json=closeReason,proto3" json:"close_reason,omitempty"`
+	// Names of the limits that deny, or of the access rule.
+	Violated      []string `protobuf:"bytes,6,rep,name=violated,proto3" json:"violated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Response) Reset() {
+	*x = Response{}
+	mi := &file_transport_limitpb_limit_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Response) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Response) ProtoMessage() {}
+
+func (x *Response) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_limitpb_limit_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Response.ProtoReflect.Descriptor instead.
+func (*Response) Descriptor() ([]byte, []int) {
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Response) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *Response) GetHeaders() []*Header {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Response) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *Response) GetCloseCode() int32 {
+	if x != nil {
+		return x.CloseCode
+	}
+	return 0
+}
+
+func (x *Response) GetCloseReason() string {
+	if x != nil {
+		return x.CloseReason
+	}
+	return ""
+}
+
+func (x *Response) GetViolated() []string {
+	if x != nil {
+		return x.Violated
+	}
+	return nil
+}
+
+type Header struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Header) Reset() {
+	*x = Header{}
+	mi := &file_transport_limitpb_limit_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Header) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Header) ProtoMessage() {}
+
+func (x *Header) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_limitpb_limit_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Header.ProtoReflect.Descriptor instead.
+func (*Header) Descriptor() ([]byte, []int) {
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Header) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Header) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 type TakeBatchRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Requests      []*TakeRequest         `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
@@ -399,7 +959,7 @@ type TakeBatchRequest struct {
 
 func (x *TakeBatchRequest) Reset() {
 	*x = TakeBatchRequest{}
-	mi := &file_transport_limitpb_limit_proto_msgTypes[3]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +971,7 @@ func (x *TakeBatchRequest) String() string {
 func (*TakeBatchRequest) ProtoMessage() {}
 
 func (x *TakeBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_limitpb_limit_proto_msgTypes[3]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +984,7 @@ func (x *TakeBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeBatchRequest.ProtoReflect.Descriptor instead.
 func (*TakeBatchRequest) Descriptor() ([]byte, []int) {
-	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{3}
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TakeBatchRequest) GetRequests() []*TakeRequest {
@@ -443,7 +1003,7 @@ type TakeBatchResponse struct {
 
 func (x *TakeBatchResponse) Reset() {
 	*x = TakeBatchResponse{}
-	mi := &file_transport_limitpb_limit_proto_msgTypes[4]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -455,7 +1015,7 @@ func (x *TakeBatchResponse) String() string {
 func (*TakeBatchResponse) ProtoMessage() {}
 
 func (x *TakeBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_limitpb_limit_proto_msgTypes[4]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -468,7 +1028,7 @@ func (x *TakeBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeBatchResponse.ProtoReflect.Descriptor instead.
 func (*TakeBatchResponse) Descriptor() ([]byte, []int) {
-	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{4}
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TakeBatchResponse) GetAnswers() []*Answer {
@@ -492,7 +1052,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_transport_limitpb_limit_proto_msgTypes[5]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +1064,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_limitpb_limit_proto_msgTypes[5]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +1077,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{5}
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Answer) GetResult() isAnswer_Result {
@@ -564,15 +1124,18 @@ func (*Answer_Error) isAnswer_Result() {}
 type Error struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A google.rpc.Code.
-	Code          int32  `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
-	Detail        string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	Code   int32  `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
+	Detail string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Tells errors of one code apart: "UNKNOWN_ID" for a NOT_FOUND that is not
+	// about a namespace. It also stands in the details of a call's status.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_transport_limitpb_limit_proto_msgTypes[6]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +1147,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_limitpb_limit_proto_msgTypes[6]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +1160,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{6}
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Error) GetCode() int32 {
@@ -614,6 +1177,13 @@ func (x *Error) GetDetail() string {
 	return ""
 }
 
+func (x *Error) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type StreamRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -625,7 +1195,7 @@ type StreamRequest struct {
 
 func (x *StreamRequest) Reset() {
 	*x = StreamRequest{}
-	mi := &file_transport_limitpb_limit_proto_msgTypes[7]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +1207,7 @@ func (x *StreamRequest) String() string {
 func (*StreamRequest) ProtoMessage() {}
 
 func (x *StreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_limitpb_limit_proto_msgTypes[7]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +1220,7 @@ func (x *StreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRequest.ProtoReflect.Descriptor instead.
 func (*StreamRequest) Descriptor() ([]byte, []int) {
-	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{7}
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StreamRequest) GetId() uint64 {
@@ -684,7 +1254,7 @@ type StreamResponse struct {
 
 func (x *StreamResponse) Reset() {
 	*x = StreamResponse{}
-	mi := &file_transport_limitpb_limit_proto_msgTypes[8]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +1266,7 @@ func (x *StreamResponse) String() string {
 func (*StreamResponse) ProtoMessage() {}
 
 func (x *StreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_limitpb_limit_proto_msgTypes[8]
+	mi := &file_transport_limitpb_limit_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +1279,7 @@ func (x *StreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamResponse.ProtoReflect.Descriptor instead.
 func (*StreamResponse) Descriptor() ([]byte, []int) {
-	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{8}
+	return file_transport_limitpb_limit_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StreamResponse) GetId() uint64 {
@@ -730,7 +1300,7 @@ var File_transport_limitpb_limit_proto protoreflect.FileDescriptor
 
 const file_transport_limitpb_limit_proto_rawDesc = "" +
 	"\n" +
-	"\x1dtransport/limitpb/limit.proto\x12\rbucketring.v1\"\x80\x02\n" +
+	"\x1dtransport/limitpb/limit.proto\x12\rbucketring.v1\"\xb5\x02\n" +
 	"\vTakeRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\tR\x05limit\x12\x17\n" +
@@ -738,11 +1308,44 @@ const file_transport_limitpb_limit_proto_rawDesc = "" +
 	"\tnamespace\x18\x04 \x01(\tR\tnamespace\x12J\n" +
 	"\n" +
 	"attributes\x18\x05 \x03(\v2*.bucketring.v1.TakeRequest.AttributesEntryR\n" +
-	"attributes\x1a=\n" +
+	"attributes\x12\x1d\n" +
+	"\n" +
+	"cost_nanos\x18\x06 \x01(\x11R\tcostNanos\x12\x14\n" +
+	"\x05token\x18\a \x01(\tR\x05token\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\a\n" +
-	"\x05_cost\"\x8b\x02\n" +
+	"\x05_cost\"'\n" +
+	"\rLeasesRequest\x12\x16\n" +
+	"\x06leases\x18\x01 \x03(\tR\x06leases\"(\n" +
+	"\x0eLeasesResponse\x12\x16\n" +
+	"\x06leases\x18\x01 \x03(\tR\x06leases\"d\n" +
+	"\rSettleRequest\x12 \n" +
+	"\vreservation\x18\x01 \x01(\tR\vreservation\x12\x12\n" +
+	"\x04cost\x18\x02 \x01(\x03R\x04cost\x12\x1d\n" +
+	"\n" +
+	"cost_nanos\x18\x03 \x01(\x11R\tcostNanos\"\x9a\x02\n" +
+	"\fLevelRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12K\n" +
+	"\n" +
+	"attributes\x18\x02 \x03(\v2+.bucketring.v1.LevelRequest.AttributesEntryR\n" +
+	"attributes\x12\x12\n" +
+	"\x03add\x18\x03 \x01(\x03H\x00R\x03add\x12\x12\n" +
+	"\x03set\x18\x04 \x01(\x03H\x00R\x03set\x12\x14\n" +
+	"\x05nanos\x18\x05 \x01(\x11R\x05nanos\x12\x18\n" +
+	"\aversion\x18\x06 \x01(\x03R\aversion\x1a=\n" +
+	"\x0fAttributesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\b\n" +
+	"\x06change\"\xb8\x01\n" +
+	"\fUsageRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12K\n" +
+	"\n" +
+	"attributes\x18\x02 \x03(\v2+.bucketring.v1.UsageRequest.AttributesEntryR\n" +
+	"attributes\x1a=\n" +
+	"\x0fAttributesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x03\n" +
 	"\n" +
 	"LimitState\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -753,8 +1356,14 @@ const file_transport_limitpb_limit_proto_rawDesc = "" +
 	"\vretry_after\x18\x06 \x01(\x03H\x00R\n" +
 	"retryAfter\x88\x01\x01\x12$\n" +
 	"\x0ereset_after_ns\x18\a \x01(\x03R\fresetAfterNs\x12$\n" +
-	"\x0eretry_after_ns\x18\b \x01(\x03R\fretryAfterNsB\x0e\n" +
-	"\f_retry_after\"\x85\x03\n" +
+	"\x0eretry_after_ns\x18\b \x01(\x03R\fretryAfterNs\x12\x12\n" +
+	"\x04used\x18\t \x01(\x03R\x04used\x12\x1c\n" +
+	"\tprecision\x18\n" +
+	" \x01(\rR\tprecision\x12\x12\n" +
+	"\x04kind\x18\v \x01(\tR\x04kind\x12\x12\n" +
+	"\x04unit\x18\f \x01(\tR\x04unit\x12\"\n" +
+	"\rnext_after_ns\x18\r \x01(\x03R\vnextAfterNsB\x0e\n" +
+	"\f_retry_after\"\x80\x04\n" +
 	"\bDecision\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x03R\x05limit\x12\x1c\n" +
@@ -766,13 +1375,27 @@ const file_transport_limitpb_limit_proto_rawDesc = "" +
 	"retryAfter\x88\x01\x01\x12\x16\n" +
 	"\x06policy\x18\a \x01(\tR\x06policy\x121\n" +
 	"\x06limits\x18\b \x03(\v2\x19.bucketring.v1.LimitStateR\x06limits\x12\x16\n" +
+	"\x06leases\x18\t \x03(\tR\x06leases\x12 \n" +
+	"\vreservation\x18\n" +
+	" \x01(\tR\vreservation\x12\x16\n" +
 	"\x06source\x18\v \x01(\tR\x06source\x12\x1a\n" +
 	"\bdegraded\x18\f \x01(\bR\bdegraded\x12\x12\n" +
 	"\x04node\x18\r \x01(\tR\x04node\x12\x14\n" +
-	"\x05owner\x18\x0e \x01(\tR\x05ownerB\x0e\n" +
-	"\f_retry_afterJ\x04\b\t\x10\n" +
-	"J\x04\b\n" +
-	"\x10\vJ\x04\b\x0f\x10\x10\"J\n" +
+	"\x05owner\x18\x0e \x01(\tR\x05owner\x123\n" +
+	"\bresponse\x18\x0f \x01(\v2\x17.bucketring.v1.ResponseR\bresponse\x12\x1c\n" +
+	"\tprecision\x18\x10 \x01(\rR\tprecisionB\x0e\n" +
+	"\f_retry_after\"\xc5\x01\n" +
+	"\bResponse\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\x05R\x06status\x12/\n" +
+	"\aheaders\x18\x02 \x03(\v2\x15.bucketring.v1.HeaderR\aheaders\x12\x12\n" +
+	"\x04body\x18\x03 \x01(\fR\x04body\x12\x1d\n" +
+	"\n" +
+	"close_code\x18\x04 \x01(\x05R\tcloseCode\x12!\n" +
+	"\fclose_reason\x18\x05 \x01(\tR\vcloseReason\x12\x1a\n" +
+	"\bviolated\x18\x06 \x03(\tR\bviolated\"2\n" +
+	"\x06Header\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"J\n" +
 	"\x10TakeBatchRequest\x126\n" +
 	"\brequests\x18\x01 \x03(\v2\x1a.bucketring.v1.TakeRequestR\brequests\"D\n" +
 	"\x11TakeBatchResponse\x12/\n" +
@@ -780,10 +1403,11 @@ const file_transport_limitpb_limit_proto_rawDesc = "" +
 	"\x06Answer\x125\n" +
 	"\bdecision\x18\x01 \x01(\v2\x17.bucketring.v1.DecisionH\x00R\bdecision\x12,\n" +
 	"\x05error\x18\x02 \x01(\v2\x14.bucketring.v1.ErrorH\x00R\x05errorB\b\n" +
-	"\x06result\"3\n" +
+	"\x06result\"K\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\tR\x06detail\"~\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"~\n" +
 	"\rStreamRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12'\n" +
 	"\x04verb\x18\x02 \x01(\x0e2\x13.bucketring.v1.VerbR\x04verb\x124\n" +
@@ -796,7 +1420,7 @@ const file_transport_limitpb_limit_proto_rawDesc = "" +
 	"\x04PEEK\x10\x01\x12\n" +
 	"\n" +
 	"\x06REFUND\x10\x02\x12\t\n" +
-	"\x05RESET\x10\x032\x9f\x03\n" +
+	"\x05RESET\x10\x032\xef\x05\n" +
 	"\aLimiter\x12;\n" +
 	"\x04Take\x12\x1a.bucketring.v1.TakeRequest\x1a\x17.bucketring.v1.Decision\x12N\n" +
 	"\tTakeBatch\x12\x1f.bucketring.v1.TakeBatchRequest\x1a .bucketring.v1.TakeBatchResponse\x12M\n" +
@@ -804,7 +1428,12 @@ const file_transport_limitpb_limit_proto_rawDesc = "" +
 	"TakeStream\x12\x1c.bucketring.v1.StreamRequest\x1a\x1d.bucketring.v1.StreamResponse(\x010\x01\x12;\n" +
 	"\x04Peek\x12\x1a.bucketring.v1.TakeRequest\x1a\x17.bucketring.v1.Decision\x12=\n" +
 	"\x06Refund\x12\x1a.bucketring.v1.TakeRequest\x1a\x17.bucketring.v1.Decision\x12<\n" +
-	"\x05Reset\x12\x1a.bucketring.v1.TakeRequest\x1a\x17.bucketring.v1.DecisionB4Z2github.com/bucketring/bucketring/transport/limitpbb\x06proto3"
+	"\x05Reset\x12\x1a.bucketring.v1.TakeRequest\x1a\x17.bucketring.v1.Decision\x12D\n" +
+	"\x05Renew\x12\x1c.bucketring.v1.LeasesRequest\x1a\x1d.bucketring.v1.LeasesResponse\x12F\n" +
+	"\aRelease\x12\x1c.bucketring.v1.LeasesRequest\x1a\x1d.bucketring.v1.LeasesResponse\x12?\n" +
+	"\x06Settle\x12\x1c.bucketring.v1.SettleRequest\x1a\x17.bucketring.v1.Decision\x12@\n" +
+	"\bSetLevel\x12\x1b.bucketring.v1.LevelRequest\x1a\x17.bucketring.v1.Decision\x12=\n" +
+	"\x05Usage\x12\x1b.bucketring.v1.UsageRequest\x1a\x17.bucketring.v1.DecisionB4Z2github.com/bucketring/bucketring/transport/limitpbb\x06proto3"
 
 var (
 	file_transport_limitpb_limit_proto_rawDescOnce sync.Once
@@ -819,47 +1448,70 @@ func file_transport_limitpb_limit_proto_rawDescGZIP() []byte {
 }
 
 var file_transport_limitpb_limit_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_transport_limitpb_limit_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_transport_limitpb_limit_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_transport_limitpb_limit_proto_goTypes = []any{
 	(Verb)(0),                 // 0: bucketring.v1.Verb
 	(*TakeRequest)(nil),       // 1: bucketring.v1.TakeRequest
-	(*LimitState)(nil),        // 2: bucketring.v1.LimitState
-	(*Decision)(nil),          // 3: bucketring.v1.Decision
-	(*TakeBatchRequest)(nil),  // 4: bucketring.v1.TakeBatchRequest
-	(*TakeBatchResponse)(nil), // 5: bucketring.v1.TakeBatchResponse
-	(*Answer)(nil),            // 6: bucketring.v1.Answer
-	(*Error)(nil),             // 7: bucketring.v1.Error
-	(*StreamRequest)(nil),     // 8: bucketring.v1.StreamRequest
-	(*StreamResponse)(nil),    // 9: bucketring.v1.StreamResponse
-	nil,                       // 10: bucketring.v1.TakeRequest.AttributesEntry
+	(*LeasesRequest)(nil),     // 2: bucketring.v1.LeasesRequest
+	(*LeasesResponse)(nil),    // 3: bucketring.v1.LeasesResponse
+	(*SettleRequest)(nil),     // 4: bucketring.v1.SettleRequest
+	(*LevelRequest)(nil),      // 5: bucketring.v1.LevelRequest
+	(*UsageRequest)(nil),      // 6: bucketring.v1.UsageRequest
+	(*LimitState)(nil),        // 7: bucketring.v1.LimitState
+	(*Decision)(nil),          // 8: bucketring.v1.Decision
+	(*Response)(nil),          // 9: bucketring.v1.Response
+	(*Header)(nil),            // 10: bucketring.v1.Header
+	(*TakeBatchRequest)(nil),  // 11: bucketring.v1.TakeBatchRequest
+	(*TakeBatchResponse)(nil), // 12: bucketring.v1.TakeBatchResponse
+	(*Answer)(nil),            // 13: bucketring.v1.Answer
+	(*Error)(nil),             // 14: bucketring.v1.Error
+	(*StreamRequest)(nil),     // 15: bucketring.v1.StreamRequest
+	(*StreamResponse)(nil),    // 16: bucketring.v1.StreamResponse
+	nil,                       // 17: bucketring.v1.TakeRequest.AttributesEntry
+	nil,                       // 18: bucketring.v1.LevelRequest.AttributesEntry
+	nil,                       // 19: bucketring.v1.UsageRequest.AttributesEntry
 }
 var file_transport_limitpb_limit_proto_depIdxs = []int32{
-	10, // 0: bucketring.v1.TakeRequest.attributes:type_name -> bucketring.v1.TakeRequest.AttributesEntry
-	2,  // 1: bucketring.v1.Decision.limits:type_name -> bucketring.v1.LimitState
-	1,  // 2: bucketring.v1.TakeBatchRequest.requests:type_name -> bucketring.v1.TakeRequest
-	6,  // 3: bucketring.v1.TakeBatchResponse.answers:type_name -> bucketring.v1.Answer
-	3,  // 4: bucketring.v1.Answer.decision:type_name -> bucketring.v1.Decision
-	7,  // 5: bucketring.v1.Answer.error:type_name -> bucketring.v1.Error
-	0,  // 6: bucketring.v1.StreamRequest.verb:type_name -> bucketring.v1.Verb
-	1,  // 7: bucketring.v1.StreamRequest.request:type_name -> bucketring.v1.TakeRequest
-	6,  // 8: bucketring.v1.StreamResponse.answer:type_name -> bucketring.v1.Answer
-	1,  // 9: bucketring.v1.Limiter.Take:input_type -> bucketring.v1.TakeRequest
-	4,  // 10: bucketring.v1.Limiter.TakeBatch:input_type -> bucketring.v1.TakeBatchRequest
-	8,  // 11: bucketring.v1.Limiter.TakeStream:input_type -> bucketring.v1.StreamRequest
-	1,  // 12: bucketring.v1.Limiter.Peek:input_type -> bucketring.v1.TakeRequest
-	1,  // 13: bucketring.v1.Limiter.Refund:input_type -> bucketring.v1.TakeRequest
-	1,  // 14: bucketring.v1.Limiter.Reset:input_type -> bucketring.v1.TakeRequest
-	3,  // 15: bucketring.v1.Limiter.Take:output_type -> bucketring.v1.Decision
-	5,  // 16: bucketring.v1.Limiter.TakeBatch:output_type -> bucketring.v1.TakeBatchResponse
-	9,  // 17: bucketring.v1.Limiter.TakeStream:output_type -> bucketring.v1.StreamResponse
-	3,  // 18: bucketring.v1.Limiter.Peek:output_type -> bucketring.v1.Decision
-	3,  // 19: bucketring.v1.Limiter.Refund:output_type -> bucketring.v1.Decision
-	3,  // 20: bucketring.v1.Limiter.Reset:output_type -> bucketring.v1.Decision
-	15, // [15:21] is the sub-list for method output_type
-	9,  // [9:15] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	17, // 0: bucketring.v1.TakeRequest.attributes:type_name -> bucketring.v1.TakeRequest.AttributesEntry
+	18, // 1: bucketring.v1.LevelRequest.attributes:type_name -> bucketring.v1.LevelRequest.AttributesEntry
+	19, // 2: bucketring.v1.UsageRequest.attributes:type_name -> bucketring.v1.UsageRequest.AttributesEntry
+	7,  // 3: bucketring.v1.Decision.limits:type_name -> bucketring.v1.LimitState
+	9,  // 4: bucketring.v1.Decision.response:type_name -> bucketring.v1.Response
+	10, // 5: bucketring.v1.Response.headers:type_name -> bucketring.v1.Header
+	1,  // 6: bucketring.v1.TakeBatchRequest.requests:type_name -> bucketring.v1.TakeRequest
+	13, // 7: bucketring.v1.TakeBatchResponse.answers:type_name -> bucketring.v1.Answer
+	8,  // 8: bucketring.v1.Answer.decision:type_name -> bucketring.v1.Decision
+	14, // 9: bucketring.v1.Answer.error:type_name -> bucketring.v1.Error
+	0,  // 10: bucketring.v1.StreamRequest.verb:type_name -> bucketring.v1.Verb
+	1,  // 11: bucketring.v1.StreamRequest.request:type_name -> bucketring.v1.TakeRequest
+	13, // 12: bucketring.v1.StreamResponse.answer:type_name -> bucketring.v1.Answer
+	1,  // 13: bucketring.v1.Limiter.Take:input_type -> bucketring.v1.TakeRequest
+	11, // 14: bucketring.v1.Limiter.TakeBatch:input_type -> bucketring.v1.TakeBatchRequest
+	15, // 15: bucketring.v1.Limiter.TakeStream:input_type -> bucketring.v1.StreamRequest
+	1,  // 16: bucketring.v1.Limiter.Peek:input_type -> bucketring.v1.TakeRequest
+	1,  // 17: bucketring.v1.Limiter.Refund:input_type -> bucketring.v1.TakeRequest
+	1,  // 18: bucketring.v1.Limiter.Reset:input_type -> bucketring.v1.TakeRequest
+	2,  // 19: bucketring.v1.Limiter.Renew:input_type -> bucketring.v1.LeasesRequest
+	2,  // 20: bucketring.v1.Limiter.Release:input_type -> bucketring.v1.LeasesRequest
+	4,  // 21: bucketring.v1.Limiter.Settle:input_type -> bucketring.v1.SettleRequest
+	5,  // 22: bucketring.v1.Limiter.SetLevel:input_type -> bucketring.v1.LevelRequest
+	6,  // 23: bucketring.v1.Limiter.Usage:input_type -> bucketring.v1.UsageRequest
+	8,  // 24: bucketring.v1.Limiter.Take:output_type -> bucketring.v1.Decision
+	12, // 25: bucketring.v1.Limiter.TakeBatch:output_type -> bucketring.v1.TakeBatchResponse
+	16, // 26: bucketring.v1.Limiter.TakeStream:output_type -> bucketring.v1.StreamResponse
+	8,  // 27: bucketring.v1.Limiter.Peek:output_type -> bucketring.v1.Decision
+	8,  // 28: bucketring.v1.Limiter.Refund:output_type -> bucketring.v1.Decision
+	8,  // 29: bucketring.v1.Limiter.Reset:output_type -> bucketring.v1.Decision
+	3,  // 30: bucketring.v1.Limiter.Renew:output_type -> bucketring.v1.LeasesResponse
+	3,  // 31: bucketring.v1.Limiter.Release:output_type -> bucketring.v1.LeasesResponse
+	8,  // 32: bucketring.v1.Limiter.Settle:output_type -> bucketring.v1.Decision
+	8,  // 33: bucketring.v1.Limiter.SetLevel:output_type -> bucketring.v1.Decision
+	8,  // 34: bucketring.v1.Limiter.Usage:output_type -> bucketring.v1.Decision
+	24, // [24:35] is the sub-list for method output_type
+	13, // [13:24] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_transport_limitpb_limit_proto_init() }
@@ -868,9 +1520,13 @@ func file_transport_limitpb_limit_proto_init() {
 		return
 	}
 	file_transport_limitpb_limit_proto_msgTypes[0].OneofWrappers = []any{}
-	file_transport_limitpb_limit_proto_msgTypes[1].OneofWrappers = []any{}
-	file_transport_limitpb_limit_proto_msgTypes[2].OneofWrappers = []any{}
-	file_transport_limitpb_limit_proto_msgTypes[5].OneofWrappers = []any{
+	file_transport_limitpb_limit_proto_msgTypes[4].OneofWrappers = []any{
+		(*LevelRequest_Add)(nil),
+		(*LevelRequest_Set)(nil),
+	}
+	file_transport_limitpb_limit_proto_msgTypes[6].OneofWrappers = []any{}
+	file_transport_limitpb_limit_proto_msgTypes[7].OneofWrappers = []any{}
+	file_transport_limitpb_limit_proto_msgTypes[12].OneofWrappers = []any{
 		(*Answer_Decision)(nil),
 		(*Answer_Error)(nil),
 	}
@@ -880,7 +1536,7 @@ func file_transport_limitpb_limit_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_transport_limitpb_limit_proto_rawDesc), len(file_transport_limitpb_limit_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   10,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,11 @@ const (
 	Limiter_Peek_FullMethodName       = "/bucketring.v1.Limiter/Peek"
 	Limiter_Refund_FullMethodName     = "/bucketring.v1.Limiter/Refund"
 	Limiter_Reset_FullMethodName      = "/bucketring.v1.Limiter/Reset"
+	Limiter_Renew_FullMethodName      = "/bucketring.v1.Limiter/Renew"
+	Limiter_Release_FullMethodName    = "/bucketring.v1.Limiter/Release"
+	Limiter_Settle_FullMethodName     = "/bucketring.v1.Limiter/Settle"
+	Limiter_SetLevel_FullMethodName   = "/bucketring.v1.Limiter/SetLevel"
+	Limiter_Usage_FullMethodName      = "/bucketring.v1.Limiter/Usage"
 )
 
 // LimiterClient is the client API for Limiter service.
@@ -35,8 +40,9 @@ const (
 //
 // Limiter decides calls. A denial is a Decision, not an error. Errors:
 // INVALID_ARGUMENT for a request that can never succeed, with a text that says
-// what to change; NOT_FOUND for an unknown namespace; UNAVAILABLE when no
-// decision was possible in time.
+// what to change; NOT_FOUND for an unknown namespace, or, with an Error as its
+// detail, an unknown reservation; UNAVAILABLE when no decision was possible in
+// time.
 type LimiterClient interface {
 	// Take takes cost tokens from every limit of the request, or from none.
 	Take(ctx context.Context, in *TakeRequest, opts ...grpc.CallOption) (*Decision, error)
@@ -52,6 +58,18 @@ type LimiterClient interface {
 	Refund(ctx context.Context, in *TakeRequest, opts ...grpc.CallOption) (*Decision, error)
 	// Reset forgets what was used.
 	Reset(ctx context.Context, in *TakeRequest, opts ...grpc.CallOption) (*Decision, error)
+	// Renew makes leases last another ttl. The answer names those that live.
+	Renew(ctx context.Context, in *LeasesRequest, opts ...grpc.CallOption) (*LeasesResponse, error)
+	// Release ends leases. Ending one again changes nothing.
+	Release(ctx context.Context, in *LeasesRequest, opts ...grpc.CallOption) (*LeasesResponse, error)
+	// Settle replaces what a take has reserved by the actual cost, in the window of
+	// the take. The first settlement wins.
+	Settle(ctx context.Context, in *SettleRequest, opts ...grpc.CallOption) (*Decision, error)
+	// SetLevel changes a level quota.
+	SetLevel(ctx context.Context, in *LevelRequest, opts ...grpc.CallOption) (*Decision, error)
+	// Usage shows every limit of a caller and charges nothing. The response of the
+	// decision is what the policy answers to questions for usage.
+	Usage(ctx context.Context, in *UsageRequest, opts ...grpc.CallOption) (*Decision, error)
 }
 
 type limiterClient struct {
@@ -125,14 +143,65 @@ func (c *limiterClient) Reset(ctx context.Context, in *TakeRequest, opts ...grpc
 	return out, nil
 }
 
+func (c *limiterClient) Renew(ctx context.Context, in *LeasesRequest, opts ...grpc.CallOption) (*LeasesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LeasesResponse)
+	err := c.cc.Invoke(ctx, Limiter_Renew_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *limiterClient) Release(ctx context.Context, in *LeasesRequest, opts ...grpc.CallOption) (*LeasesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LeasesResponse)
+	err := c.cc.Invoke(ctx, Limiter_Release_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *limiterClient) Settle(ctx context.Context, in *SettleRequest, opts ...grpc.CallOption) (*Decision, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Decision)
+	err := c.cc.Invoke(ctx, Limiter_Settle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *limiterClient) SetLevel(ctx context.Context, in *LevelRequest, opts ...grpc.CallOption) (*Decision, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Decision)
+	err := c.cc.Invoke(ctx, Limiter_SetLevel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *limiterClient) Usage(ctx context.Context, in *UsageRequest, opts ...grpc.CallOption) (*Decision, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Decision)
+	err := c.cc.Invoke(ctx, Limiter_Usage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LimiterServer is the server API for Limiter service.
 // All implementations must embed UnimplementedLimiterServer
 // for forward compatibility.
 //
 // Limiter decides calls. A denial is a Decision, not an error. Errors:
 // INVALID_ARGUMENT for a request that can never succeed, with a text that says
-// what to change; NOT_FOUND for an unknown namespace; UNAVAILABLE when no
-// decision was possible in time.
+// what to change; NOT_FOUND for an unknown namespace, or, with an Error as its
+// detail, an unknown reservation; UNAVAILABLE when no decision was possible in
+// time.
 type LimiterServer interface {
 	// Take takes cost tokens from every limit of the request, or from none.
 	Take(context.Context, *TakeRequest) (*Decision, error)
@@ -148,6 +217,18 @@ type LimiterServer interface {
 	Refund(context.Context, *TakeRequest) (*Decision, error)
 	// Reset forgets what was used.
 	Reset(context.Context, *TakeRequest) (*Decision, error)
+	// Renew makes leases last another ttl. The answer names those that live.
+	Renew(context.Context, *LeasesRequest) (*LeasesResponse, error)
+	// Release ends leases. Ending one again changes nothing.
+	Release(context.Context, *LeasesRequest) (*LeasesResponse, error)
+	// Settle replaces what a take has reserved by the actual cost, in the window of
+	// the take. The first settlement wins.
+	Settle(context.Context, *SettleRequest) (*Decision, error)
+	// SetLevel changes a level quota.
+	SetLevel(context.Context, *LevelRequest) (*Decision, error)
+	// Usage shows every limit of a caller and charges nothing. The response of the
+	// decision is what the policy answers to questions for usage.
+	Usage(context.Context, *UsageRequest) (*Decision, error)
 	mustEmbedUnimplementedLimiterServer()
 }
 
@@ -175,6 +256,21 @@ func (UnimplementedLimiterServer) Refund(context.Context, *TakeRequest) (*Decisi
 }
 func (UnimplementedLimiterServer) Reset(context.Context, *TakeRequest) (*Decision, error) {
 	return nil, status.Error(codes.Unimplemented, "method Reset not implemented")
+}
+func (UnimplementedLimiterServer) Renew(context.Context, *LeasesRequest) (*LeasesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Renew not implemented")
+}
+func (UnimplementedLimiterServer) Release(context.Context, *LeasesRequest) (*LeasesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Release not implemented")
+}
+func (UnimplementedLimiterServer) Settle(context.Context, *SettleRequest) (*Decision, error) {
+	return nil, status.Error(codes.Unimplemented, "method Settle not implemented")
+}
+func (UnimplementedLimiterServer) SetLevel(context.Context, *LevelRequest) (*Decision, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetLevel not implemented")
+}
+func (UnimplementedLimiterServer) Usage(context.Context, *UsageRequest) (*Decision, error) {
+	return nil, status.Error(codes.Unimplemented, "method Usage not implemented")
 }
 func (UnimplementedLimiterServer) mustEmbedUnimplementedLimiterServer() {}
 func (UnimplementedLimiterServer) testEmbeddedByValue()                 {}
@@ -294,6 +390,96 @@ func _Limiter_Reset_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Limiter_Renew_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LeasesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LimiterServer).Renew(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Limiter_Renew_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LimiterServer).Renew(ctx, req.(*LeasesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Limiter_Release_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LeasesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LimiterServer).Release(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Limiter_Release_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LimiterServer).Release(ctx, req.(*LeasesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Limiter_Settle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SettleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LimiterServer).Settle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Limiter_Settle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LimiterServer).Settle(ctx, req.(*SettleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Limiter_SetLevel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LevelRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LimiterServer).SetLevel(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Limiter_SetLevel_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LimiterServer).SetLevel(ctx, req.(*LevelRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Limiter_Usage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UsageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LimiterServer).Usage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Limiter_Usage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LimiterServer).Usage(ctx, req.(*UsageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Limiter_ServiceDesc is the grpc.ServiceDesc for Limiter service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -320,6 +506,26 @@ var Limiter_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Reset",
 			Handler:    _Limiter_Reset_Handler,
+		},
+		{
+			MethodName: "Renew",
+			Handler:    _Limiter_Renew_Handler,
+		},
+		{
+			MethodName: "Release",
+			Handler:    _Limiter_Release_Handler,
+		},
+		{
+			MethodName: "Settle",
+			Handler:    _Limiter_Settle_Handler,
+		},
+		{
+			MethodName: "SetLevel",
+			Handler:    _Limiter_SetLevel_Handler,
+		},
+		{
+			MethodName: "Usage",
+			Handler:    _Limiter_Usage_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -80,7 +80,128 @@ func (x Verdict_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Verdict_Code.Descriptor instead.
 func (Verdict_Code) EnumDescriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{5, 0}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{7, 0}
+}
+
+// A Piece is a part of a notice. The first piece of each has all fields.
+type Piece struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Namespace     string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Text          []byte                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	Last          bool                   `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Piece) Reset() {
+	*x = Piece{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Piece) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Piece) ProtoMessage() {}
+
+func (x *Piece) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Piece.ProtoReflect.Descriptor instead.
+func (*Piece) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Piece) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Piece) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Piece) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Piece) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+func (x *Piece) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
+type Told struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Count         uint64                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Told) Reset() {
+	*x = Told{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Told) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Told) ProtoMessage() {}
+
+func (x *Told) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Told.ProtoReflect.Descriptor instead.
+func (*Told) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Told) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
 }
 
 // A Frame is all that was queued when the writer came by.
@@ -98,7 +219,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[0]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -110,7 +231,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[0]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -123,7 +244,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{0}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Frame) GetSent() int64 {
@@ -183,7 +304,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[1]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -195,7 +316,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[1]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -208,7 +329,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{1}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Hello) GetNode() string {
@@ -276,13 +397,16 @@ type Def struct {
 	Precision     uint32                 `protobuf:"varint,11,opt,name=precision,proto3" json:"precision,omitempty"`
 	Unavailable   uint32                 `protobuf:"varint,12,opt,name=unavailable,proto3" json:"unavailable,omitempty"`
 	Accuracy      uint32                 `protobuf:"varint,13,opt,name=accuracy,proto3" json:"accuracy,omitempty"`
+	TtlNs         int64                  `protobuf:"zigzag64,16,opt,name=ttl_ns,json=ttlNs,proto3" json:"ttl_ns,omitempty"`
+	MaxNs         int64                  `protobuf:"zigzag64,17,opt,name=max_ns,json=maxNs,proto3" json:"max_ns,omitempty"` // from the take of a lease to its end at the latest; 0 for no such end
+	Id            uint64                 `protobuf:"fixed64,18,opt,name=id,proto3" json:"id,omitempty"`                     // tells the limits of policies apart; 0 for limits that came with the call
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Def) Reset() {
 	*x = Def{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[2]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -294,7 +418,7 @@ func (x *Def) String() string {
 func (*Def) ProtoMessage() {}
 
 func (x *Def) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[2]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +431,7 @@ func (x *Def) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Def.ProtoReflect.Descriptor instead.
 func (*Def) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{2}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Def) GetNo() uint32 {
@@ -401,23 +525,48 @@ func (x *Def) GetAccuracy() uint32 {
 	return 0
 }
 
+func (x *Def) GetTtlNs() int64 {
+	if x != nil {
+		return x.TtlNs
+	}
+	return 0
+}
+
+func (x *Def) GetMaxNs() int64 {
+	if x != nil {
+		return x.MaxNs
+	}
+	return 0
+}
+
+func (x *Def) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
 // An Item is one call. Ids count up per dialer's boot; an id that was seen is
 // answered again and never decided twice.
 type Item struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Part          uint32                 `protobuf:"varint,2,opt,name=part,proto3" json:"part,omitempty"`
+	Part          uint32                 `protobuf:"varint,2,opt,name=part,proto3" json:"part,omitempty"` // of ids, or of the charges of a policy; else the key says it
 	Verb          uint32                 `protobuf:"varint,3,opt,name=verb,proto3" json:"verb,omitempty"`
 	Charges       []*Charge              `protobuf:"bytes,4,rep,name=charges,proto3" json:"charges,omitempty"`
-	Each          bool                   `protobuf:"varint,5,opt,name=each,proto3" json:"each,omitempty"`
-	BudgetNs      int64                  `protobuf:"zigzag64,6,opt,name=budget_ns,json=budgetNs,proto3" json:"budget_ns,omitempty"` // the caller waits no longer than this
+	Each          bool                   `protobuf:"varint,5,opt,name=each,proto3" json:"each,omitempty"`                               // a charge that has room counts even if another one denies
+	BudgetNs      int64                  `protobuf:"zigzag64,6,opt,name=budget_ns,json=budgetNs,proto3" json:"budget_ns,omitempty"`     // the caller waits no longer than this
+	Ids           [][]byte               `protobuf:"bytes,16,rep,name=ids,proto3" json:"ids,omitempty"`                                 // 16 bytes each: what to renew, release or settle
+	Cost          int64                  `protobuf:"zigzag64,17,opt,name=cost,proto3" json:"cost,omitempty"`                            // of a settlement, whole tokens; other calls have it in their charges
+	CostNanos     int32                  `protobuf:"zigzag32,18,opt,name=cost_nanos,json=costNanos,proto3" json:"cost_nanos,omitempty"` // billionths of a token to add to the cost
+	Version       int64                  `protobuf:"zigzag64,19,opt,name=version,proto3" json:"version,omitempty"`                      // of a set
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[3]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -429,7 +578,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[3]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -442,7 +591,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{3}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Item) GetId() uint64 {
@@ -487,18 +636,49 @@ func (x *Item) GetBudgetNs() int64 {
 	return 0
 }
 
+func (x *Item) GetIds() [][]byte {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *Item) GetCost() int64 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+func (x *Item) GetCostNanos() int32 {
+	if x != nil {
+		return x.CostNanos
+	}
+	return 0
+}
+
+func (x *Item) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 type Charge struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Def           uint32                 `protobuf:"varint,1,opt,name=def,proto3" json:"def,omitempty"`
 	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	Cost          int64                  `protobuf:"zigzag64,3,opt,name=cost,proto3" json:"cost,omitempty"`
+	Cost          int64                  `protobuf:"zigzag64,3,opt,name=cost,proto3" json:"cost,omitempty"`     // in 10^-precision of the limit
+	Shadow        bool                   `protobuf:"varint,4,opt,name=shadow,proto3" json:"shadow,omitempty"`   // counted, and never denies
+	Window        int64                  `protobuf:"zigzag64,6,opt,name=window,proto3" json:"window,omitempty"` // that a refund is for; 0 for the present one
+	Id            []byte                 `protobuf:"bytes,7,opt,name=id,proto3" json:"id,omitempty"`            // 16 bytes: of the lease or reservation that a take makes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Charge) Reset() {
 	*x = Charge{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[4]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +690,7 @@ func (x *Charge) String() string {
 func (*Charge) ProtoMessage() {}
 
 func (x *Charge) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[4]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +703,7 @@ func (x *Charge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Charge.ProtoReflect.Descriptor instead.
 func (*Charge) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{4}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Charge) GetDef() uint32 {
@@ -547,6 +727,27 @@ func (x *Charge) GetCost() int64 {
 	return 0
 }
 
+func (x *Charge) GetShadow() bool {
+	if x != nil {
+		return x.Shadow
+	}
+	return false
+}
+
+func (x *Charge) GetWindow() int64 {
+	if x != nil {
+		return x.Window
+	}
+	return 0
+}
+
+func (x *Charge) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
 type Verdict struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -557,13 +758,14 @@ type Verdict struct {
 	Hint          *Hint                  `protobuf:"bytes,8,opt,name=hint,proto3" json:"hint,omitempty"`
 	Detail        string                 `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"` // for INVALID: what to change
 	Most          uint32                 `protobuf:"varint,10,opt,name=most,proto3" json:"most,omitempty"`   // index of the most restrictive of limits
+	Ids           [][]byte               `protobuf:"bytes,11,rep,name=ids,proto3" json:"ids,omitempty"`      // those of the item's ids that exist, in its order
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[5]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +777,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[5]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +790,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{5}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Verdict) GetId() uint64 {
@@ -647,20 +849,35 @@ func (x *Verdict) GetMost() uint32 {
 	return 0
 }
 
+func (x *Verdict) GetIds() [][]byte {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
 type LimitState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Def           uint32                 `protobuf:"varint,1,opt,name=def,proto3" json:"def,omitempty"`
-	Remaining     int64                  `protobuf:"zigzag64,2,opt,name=remaining,proto3" json:"remaining,omitempty"`
-	ResetNs       int64                  `protobuf:"zigzag64,3,opt,name=reset_ns,json=resetNs,proto3" json:"reset_ns,omitempty"`
-	RetryNs       int64                  `protobuf:"zigzag64,4,opt,name=retry_ns,json=retryNs,proto3" json:"retry_ns,omitempty"`
-	Denied        bool                   `protobuf:"varint,5,opt,name=denied,proto3" json:"denied,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Def       uint32                 `protobuf:"varint,1,opt,name=def,proto3" json:"def,omitempty"`
+	Remaining int64                  `protobuf:"zigzag64,2,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	ResetNs   int64                  `protobuf:"zigzag64,3,opt,name=reset_ns,json=resetNs,proto3" json:"reset_ns,omitempty"`
+	RetryNs   int64                  `protobuf:"zigzag64,4,opt,name=retry_ns,json=retryNs,proto3" json:"retry_ns,omitempty"`
+	Denied    bool                   `protobuf:"varint,5,opt,name=denied,proto3" json:"denied,omitempty"`
+	Used      int64                  `protobuf:"zigzag64,6,opt,name=used,proto3" json:"used,omitempty"`
+	Window    int64                  `protobuf:"zigzag64,7,opt,name=window,proto3" json:"window,omitempty"`
+	NextNs    int64                  `protobuf:"zigzag64,8,opt,name=next_ns,json=nextNs,proto3" json:"next_ns,omitempty"`
+	// What the asker of a settlement cannot know, because it has an id alone.
+	Name          string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
+	Limit         int64  `protobuf:"zigzag64,10,opt,name=limit,proto3" json:"limit,omitempty"`
+	Kind          uint32 `protobuf:"varint,11,opt,name=kind,proto3" json:"kind,omitempty"`
+	Precision     uint32 `protobuf:"varint,12,opt,name=precision,proto3" json:"precision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LimitState) Reset() {
 	*x = LimitState{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[6]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +889,7 @@ func (x *LimitState) String() string {
 func (*LimitState) ProtoMessage() {}
 
 func (x *LimitState) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[6]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +902,7 @@ func (x *LimitState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LimitState.ProtoReflect.Descriptor instead.
 func (*LimitState) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{6}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LimitState) GetDef() uint32 {
@@ -723,6 +940,55 @@ func (x *LimitState) GetDenied() bool {
 	return false
 }
 
+func (x *LimitState) GetUsed() int64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *LimitState) GetWindow() int64 {
+	if x != nil {
+		return x.Window
+	}
+	return 0
+}
+
+func (x *LimitState) GetNextNs() int64 {
+	if x != nil {
+		return x.NextNs
+	}
+	return 0
+}
+
+func (x *LimitState) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LimitState) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *LimitState) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *LimitState) GetPrecision() uint32 {
+	if x != nil {
+		return x.Precision
+	}
+	return 0
+}
+
 type Hint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -733,7 +999,7 @@ type Hint struct {
 
 func (x *Hint) Reset() {
 	*x = Hint{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[7]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +1011,7 @@ func (x *Hint) String() string {
 func (*Hint) ProtoMessage() {}
 
 func (x *Hint) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[7]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +1024,7 @@ func (x *Hint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hint.ProtoReflect.Descriptor instead.
 func (*Hint) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{7}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Hint) GetNode() string {
@@ -779,7 +1045,15 @@ var File_transport_peerpb_peer_proto protoreflect.FileDescriptor
 
 const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x1btransport/peerpb/peer.proto\x12\x12bucketring.peer.v1\"\x82\x02\n" +
+	"\x1btransport/peerpb/peer.proto\x12\x12bucketring.peer.v1\"u\n" +
+	"\x05Piece\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\fR\x04text\x12\x12\n" +
+	"\x04last\x18\x05 \x01(\bR\x04last\"\x1c\n" +
+	"\x04Told\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\"\x82\x02\n" +
 	"\x05Frame\x12\x12\n" +
 	"\x04sent\x18\x01 \x01(\x12R\x04sent\x12/\n" +
 	"\x05hello\x18\x02 \x01(\v2\x19.bucketring.peer.v1.HelloR\x05hello\x12+\n" +
@@ -794,7 +1068,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\vfingerprint\x18\x04 \x01(\x06R\vfingerprint\x12\x18\n" +
 	"\aversion\x18\x05 \x01(\x04R\aversion\x12\x12\n" +
 	"\x04wire\x18\x06 \x01(\rR\x04wire\x12\x1b\n" +
-	"\tlast_item\x18\a \x01(\x04R\blastItem\"\xcc\x02\n" +
+	"\tlast_item\x18\a \x01(\x04R\blastItem\"\x90\x03\n" +
 	"\x03Def\x12\x0e\n" +
 	"\x02no\x18\x01 \x01(\rR\x02no\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
@@ -809,18 +1083,29 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	" \x01(\tR\x04zone\x12\x1c\n" +
 	"\tprecision\x18\v \x01(\rR\tprecision\x12 \n" +
 	"\vunavailable\x18\f \x01(\rR\vunavailable\x12\x1a\n" +
-	"\baccuracy\x18\r \x01(\rR\baccuracyJ\x04\b\x0e\x10\x12\"\xab\x01\n" +
+	"\baccuracy\x18\r \x01(\rR\baccuracy\x12\x15\n" +
+	"\x06ttl_ns\x18\x10 \x01(\x12R\x05ttlNs\x12\x15\n" +
+	"\x06max_ns\x18\x11 \x01(\x12R\x05maxNs\x12\x0e\n" +
+	"\x02id\x18\x12 \x01(\x06R\x02idJ\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\x8a\x02\n" +
 	"\x04Item\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12\x12\n" +
 	"\x04verb\x18\x03 \x01(\rR\x04verb\x124\n" +
 	"\acharges\x18\x04 \x03(\v2\x1a.bucketring.peer.v1.ChargeR\acharges\x12\x12\n" +
 	"\x04each\x18\x05 \x01(\bR\x04each\x12\x1b\n" +
-	"\tbudget_ns\x18\x06 \x01(\x12R\bbudgetNsJ\x04\b\a\x10\x10\"L\n" +
+	"\tbudget_ns\x18\x06 \x01(\x12R\bbudgetNs\x12\x10\n" +
+	"\x03ids\x18\x10 \x03(\fR\x03ids\x12\x12\n" +
+	"\x04cost\x18\x11 \x01(\x12R\x04cost\x12\x1d\n" +
+	"\n" +
+	"cost_nanos\x18\x12 \x01(\x11R\tcostNanos\x12\x18\n" +
+	"\aversion\x18\x13 \x01(\x12R\aversionJ\x04\b\a\x10\x10\"\x86\x01\n" +
 	"\x06Charge\x12\x10\n" +
 	"\x03def\x18\x01 \x01(\rR\x03def\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x12\n" +
-	"\x04cost\x18\x03 \x01(\x12R\x04costJ\x04\b\x04\x10\x05J\x04\b\x05\x10\x06\"\xf6\x02\n" +
+	"\x04cost\x18\x03 \x01(\x12R\x04cost\x12\x16\n" +
+	"\x06shadow\x18\x04 \x01(\bR\x06shadow\x12\x16\n" +
+	"\x06window\x18\x06 \x01(\x12R\x06window\x12\x0e\n" +
+	"\x02id\x18\a \x01(\fR\x02idJ\x04\b\x05\x10\x06\"\x88\x03\n" +
 	"\aVerdict\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x124\n" +
 	"\x04code\x18\x02 \x01(\x0e2 .bucketring.peer.v1.Verdict.CodeR\x04code\x126\n" +
@@ -830,7 +1115,8 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x04hint\x18\b \x01(\v2\x18.bucketring.peer.v1.HintR\x04hint\x12\x16\n" +
 	"\x06detail\x18\t \x01(\tR\x06detail\x12\x12\n" +
 	"\x04most\x18\n" +
-	" \x01(\rR\x04most\"V\n" +
+	" \x01(\rR\x04most\x12\x10\n" +
+	"\x03ids\x18\v \x03(\fR\x03ids\"V\n" +
 	"\x04Code\x12\t\n" +
 	"\x05ALLOW\x10\x00\x12\b\n" +
 	"\x04DENY\x10\x01\x12\x0e\n" +
@@ -838,19 +1124,28 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"NOT_HOLDER\x10\x02\x12\x0f\n" +
 	"\vUNAVAILABLE\x10\x03\x12\v\n" +
 	"\aUNKNOWN\x10\x04\x12\v\n" +
-	"\aINVALID\x10\x05J\x04\b\x06\x10\aJ\x04\b\a\x10\b\"\x8a\x01\n" +
+	"\aINVALID\x10\x05J\x04\b\x06\x10\aJ\x04\b\a\x10\b\"\xab\x02\n" +
 	"\n" +
 	"LimitState\x12\x10\n" +
 	"\x03def\x18\x01 \x01(\rR\x03def\x12\x1c\n" +
 	"\tremaining\x18\x02 \x01(\x12R\tremaining\x12\x19\n" +
 	"\breset_ns\x18\x03 \x01(\x12R\aresetNs\x12\x19\n" +
 	"\bretry_ns\x18\x04 \x01(\x12R\aretryNs\x12\x16\n" +
-	"\x06denied\x18\x05 \x01(\bR\x06denied\":\n" +
+	"\x06denied\x18\x05 \x01(\bR\x06denied\x12\x12\n" +
+	"\x04used\x18\x06 \x01(\x12R\x04used\x12\x16\n" +
+	"\x06window\x18\a \x01(\x12R\x06window\x12\x17\n" +
+	"\anext_ns\x18\b \x01(\x12R\x06nextNs\x12\x12\n" +
+	"\x04name\x18\t \x01(\tR\x04name\x12\x14\n" +
+	"\x05limit\x18\n" +
+	" \x01(\x12R\x05limit\x12\x12\n" +
+	"\x04kind\x18\v \x01(\rR\x04kind\x12\x1c\n" +
+	"\tprecision\x18\f \x01(\rR\tprecision\":\n" +
 	"\x04Hint\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
-	"\x04boot\x18\x02 \x01(\x06R\x04bootJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x052H\n" +
+	"\x04boot\x18\x02 \x01(\x06R\x04bootJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x052\x87\x01\n" +
 	"\x04Peer\x12@\n" +
-	"\x04Link\x12\x19.bucketring.peer.v1.Frame\x1a\x19.bucketring.peer.v1.Frame(\x010\x01B3Z1github.com/bucketring/bucketring/transport/peerpbb\x06proto3"
+	"\x04Link\x12\x19.bucketring.peer.v1.Frame\x1a\x19.bucketring.peer.v1.Frame(\x010\x01\x12=\n" +
+	"\x04Tell\x12\x19.bucketring.peer.v1.Piece\x1a\x18.bucketring.peer.v1.Told(\x01B3Z1github.com/bucketring/bucketring/transport/peerpbb\x06proto3"
 
 var (
 	file_transport_peerpb_peer_proto_rawDescOnce sync.Once
@@ -865,34 +1160,38 @@ func file_transport_peerpb_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_transport_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_transport_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_transport_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_transport_peerpb_peer_proto_goTypes = []any{
 	(Verdict_Code)(0),  // 0: bucketring.peer.v1.Verdict.Code
-	(*Frame)(nil),      // 1: bucketring.peer.v1.Frame
-	(*Hello)(nil),      // 2: bucketring.peer.v1.Hello
-	(*Def)(nil),        // 3: bucketring.peer.v1.Def
-	(*Item)(nil),       // 4: bucketring.peer.v1.Item
-	(*Charge)(nil),     // 5: bucketring.peer.v1.Charge
-	(*Verdict)(nil),    // 6: bucketring.peer.v1.Verdict
-	(*LimitState)(nil), // 7: bucketring.peer.v1.LimitState
-	(*Hint)(nil),       // 8: bucketring.peer.v1.Hint
+	(*Piece)(nil),      // 1: bucketring.peer.v1.Piece
+	(*Told)(nil),       // 2: bucketring.peer.v1.Told
+	(*Frame)(nil),      // 3: bucketring.peer.v1.Frame
+	(*Hello)(nil),      // 4: bucketring.peer.v1.Hello
+	(*Def)(nil),        // 5: bucketring.peer.v1.Def
+	(*Item)(nil),       // 6: bucketring.peer.v1.Item
+	(*Charge)(nil),     // 7: bucketring.peer.v1.Charge
+	(*Verdict)(nil),    // 8: bucketring.peer.v1.Verdict
+	(*LimitState)(nil), // 9: bucketring.peer.v1.LimitState
+	(*Hint)(nil),       // 10: bucketring.peer.v1.Hint
 }
 var file_transport_peerpb_peer_proto_depIdxs = []int32{
-	2, // 0: bucketring.peer.v1.Frame.hello:type_name -> bucketring.peer.v1.Hello
-	3, // 1: bucketring.peer.v1.Frame.defs:type_name -> bucketring.peer.v1.Def
-	4, // 2: bucketring.peer.v1.Frame.items:type_name -> bucketring.peer.v1.Item
-	6, // 3: bucketring.peer.v1.Frame.verdicts:type_name -> bucketring.peer.v1.Verdict
-	5, // 4: bucketring.peer.v1.Item.charges:type_name -> bucketring.peer.v1.Charge
-	0, // 5: bucketring.peer.v1.Verdict.code:type_name -> bucketring.peer.v1.Verdict.Code
-	7, // 6: bucketring.peer.v1.Verdict.limits:type_name -> bucketring.peer.v1.LimitState
-	8, // 7: bucketring.peer.v1.Verdict.hint:type_name -> bucketring.peer.v1.Hint
-	1, // 8: bucketring.peer.v1.Peer.Link:input_type -> bucketring.peer.v1.Frame
-	1, // 9: bucketring.peer.v1.Peer.Link:output_type -> bucketring.peer.v1.Frame
-	9, // [9:10] is the sub-list for method output_type
-	8, // [8:9] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	4,  // 0: bucketring.peer.v1.Frame.hello:type_name -> bucketring.peer.v1.Hello
+	5,  // 1: bucketring.peer.v1.Frame.defs:type_name -> bucketring.peer.v1.Def
+	6,  // 2: bucketring.peer.v1.Frame.items:type_name -> bucketring.peer.v1.Item
+	8,  // 3: bucketring.peer.v1.Frame.verdicts:type_name -> bucketring.peer.v1.Verdict
+	7,  // 4: bucketring.peer.v1.Item.charges:type_name -> bucketring.peer.v1.Charge
+	0,  // 5: bucketring.peer.v1.Verdict.code:type_name -> bucketring.peer.v1.Verdict.Code
+	9,  // 6: bucketring.peer.v1.Verdict.limits:type_name -> bucketring.peer.v1.LimitState
+	10, // 7: bucketring.peer.v1.Verdict.hint:type_name -> bucketring.peer.v1.Hint
+	3,  // 8: bucketring.peer.v1.Peer.Link:input_type -> bucketring.peer.v1.Frame
+	1,  // 9: bucketring.peer.v1.Peer.Tell:input_type -> bucketring.peer.v1.Piece
+	3,  // 10: bucketring.peer.v1.Peer.Link:output_type -> bucketring.peer.v1.Frame
+	2,  // 11: bucketring.peer.v1.Peer.Tell:output_type -> bucketring.peer.v1.Told
+	10, // [10:12] is the sub-list for method output_type
+	8,  // [8:10] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_transport_peerpb_peer_proto_init() }
@@ -906,7 +1205,7 @@ func file_transport_peerpb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_transport_peerpb_peer_proto_rawDesc), len(file_transport_peerpb_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	Peer_Link_FullMethodName = "/bucketring.peer.v1.Peer/Link"
+	Peer_Tell_FullMethodName = "/bucketring.peer.v1.Peer/Tell"
 )
 
 // PeerClient is the client API for Peer service.
@@ -34,6 +35,9 @@ type PeerClient interface {
 	// opens one for each peer and keeps it; its first frame has a Hello, and so
 	// has the answer.
 	Link(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error)
+	// Tell brings notices to a node: what an operator put at another one. A notice
+	// comes in pieces, the last of which says so; the answer counts whole notices.
+	Tell(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Piece, Told], error)
 }
 
 type peerClient struct {
@@ -57,6 +61,19 @@ func (c *peerClient) Link(ctx context.Context, opts ...grpc.CallOption) (grpc.Bi
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peer_LinkClient = grpc.BidiStreamingClient[Frame, Frame]
 
+func (c *peerClient) Tell(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Piece, Told], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[1], Peer_Tell_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[Piece, Told]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_TellClient = grpc.ClientStreamingClient[Piece, Told]
+
 // PeerServer is the server API for Peer service.
 // All implementations must embed UnimplementedPeerServer
 // for forward compatibility.
@@ -65,6 +82,9 @@ type PeerServer interface {
 	// opens one for each peer and keeps it; its first frame has a Hello, and so
 	// has the answer.
 	Link(grpc.BidiStreamingServer[Frame, Frame]) error
+	// Tell brings notices to a node: what an operator put at another one. A notice
+	// comes in pieces, the last of which says so; the answer counts whole notices.
+	Tell(grpc.ClientStreamingServer[Piece, Told]) error
 	mustEmbedUnimplementedPeerServer()
 }
 
@@ -77,6 +97,9 @@ type UnimplementedPeerServer struct{}
 
 func (UnimplementedPeerServer) Link(grpc.BidiStreamingServer[Frame, Frame]) error {
 	return status.Error(codes.Unimplemented, "method Link not implemented")
+}
+func (UnimplementedPeerServer) Tell(grpc.ClientStreamingServer[Piece, Told]) error {
+	return status.Error(codes.Unimplemented, "method Tell not implemented")
 }
 func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
 func (UnimplementedPeerServer) testEmbeddedByValue()              {}
@@ -106,6 +129,13 @@ func _Peer_Link_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peer_LinkServer = grpc.BidiStreamingServer[Frame, Frame]
 
+func _Peer_Tell_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(PeerServer).Tell(&grpc.GenericServerStream[Piece, Told]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_TellServer = grpc.ClientStreamingServer[Piece, Told]
+
 // Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -118,6 +148,11 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Link",
 			Handler:       _Peer_Link_Handler,
 			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Tell",
+			Handler:       _Peer_Tell_Handler,
 			ClientStreams: true,
 		},
 	},

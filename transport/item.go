@@ -1,0 +1,243 @@
+// item.go writes calls as items and reads them: one with limits that all count
+// one key, one with the charges of a policy, or one about leases and
+// reservations by their ids.
+
+package transport
+
+import (
+	"bytes"
+	"math"
+	"time"
+	"unicode/utf8"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/transport/peerpb"
+)
+
+const (
+	maxItem     = 16 << 10 // bytes of a call on the wire
+	maxName     = 255      // bytes of the name of a limit, zone or node
+	maxTold     = 64       // bytes of the name of a limit in a verdict
+	maxCharges  = 64       // limits of a call
+	itemBytes   = 72       // of a call, beside its charges and ids
+	chargeBytes = 152      // of a charge and the definition of its limit, beside key and names
+	idBytes     = 20       // of an id
+	toldBytes   = 160      // of the state of a limit that the asker does not know
+)
+
+// An outgoing is a call on its way.
+type outgoing struct {
+	id       uint64
+	req      *bucketring.Request
+	ids      [][]byte // req.IDs as they travel
+	part     uint32   // of the ids, or of the charges
+	size     int      // about the bytes of the call, or of its answer, in a frame; never less
+	held     int      // bytes of its keys and ids
+	deadline time.Time
+	answer   chan answer // one slot: whoever answers never waits
+}
+
+type answer struct {
+	decision bucketring.Decision
+	err      error
+}
+
+// newOutgoing refuses, alone, a call that would break the link for its
+// neighbours.
+func newOutgoing(req *bucketring.Request) (*outgoing, error) {
+	o := &outgoing{req: req, part: req.Partition, size: itemBytes, held: len(req.Key), answer: make(chan answer, 1)}
+	if byID(req.Verb) {
+		if err := o.addIDs(); err != nil {
+			return nil, err
+		}
+	}
+	n := charges(req)
+	if n > maxCharges {
+		return nil, bucketring.Invalidf("%d limits in one call, at most %d are allowed", n, maxCharges)
+	}
+	for i := range n {
+		c := charge(req, i)
+		if name := c.Limit.Name; len(name) > maxName || !utf8.ValidString(name) {
+			return nil, bucketring.Invalidf("the name of limit %d is not text of at most %d bytes", i+1, maxName)
+		}
+		if zone := c.Limit.Zone; len(zone) > maxName || !utf8.ValidString(zone) {
+			return nil, bucketring.Invalidf("the time zone of limit %d is not text of at most %d bytes", i+1, maxName)
+		}
+		o.size += len(c.Key) + len(c.Limit.Name) + len(c.Limit.Zone) + chargeBytes
+		if req.Charges != nil {
+			o.held += len(c.Key)
+		}
+	}
+	if o.size <= maxItem {
+		return o, nil
+	}
+	if byID(req.Verb) {
+		return nil, bucketring.Invalidf("call has about %d bytes, at most %d are allowed: name fewer ids", o.size, maxItem)
+	}
+	return nil, bucketring.Invalidf("call has about %d bytes, at most %d are allowed: send a hash of its key", o.size, maxItem)
+}
+
+// byID reports whether a call of this kind is about ids.
+func byID(verb bucketring.Verb) bool {
+	return verb == bucketring.VerbRenew || verb == bucketring.VerbRelease || verb == bucketring.VerbSettle
+}
+
+func (o *outgoing) addIDs() error {
+	if len(o.req.IDs) == 0 {
+		return bucketring.Invalidf("id is missing: name what to %v", o.req.Verb)
+	}
+	o.ids = make([][]byte, len(o.req.IDs))
+	for i, text := range o.req.IDs {
+		id, part, err := bucketring.ParseID(text)
+		if err != nil {
+			return err
+		}
+		if i > 0 && part != o.part {
+			return bucketring.Invalidf("ids 1 and %d are of two partitions, which no one node holds", i+1)
+		}
+		o.ids[i], o.part = id[:], part
+		o.size += idBytes
+		o.held += idBytes
+		if o.req.Verb == bucketring.VerbSettle { // its answer has the state of the limit
+			o.size += toldBytes
+		}
+	}
+	return nil
+}
+
+// charges returns how many charges a call has, and charge the one at i. Limits
+// that came with the call are all of one key and cost.
+func charges(req *bucketring.Request) int {
+	if req.Charges != nil {
+		return len(req.Charges)
+	}
+	return len(req.Limits)
+}
+
+func charge(req *bucketring.Request, i int) bucketring.Charge {
+	if req.Charges != nil {
+		return req.Charges[i]
+	}
+	return bucketring.Charge{Limit: &req.Limits[i], Key: req.Key, Cost: req.Cost}
+}
+
+// item writes the call. Before it, f defines what defs lacks.
+func (o *outgoing) item(f *peerpb.Frame, defs map[bucketring.Limit]uint32) *peerpb.Item {
+	item := &peerpb.Item{
+		Id: o.id, Verb: uint32(o.req.Verb), Part: o.part, Each: o.req.Each, Ids: o.ids,
+		CostNanos: o.req.CostNanos, Version: o.req.Version, Charges: make([]*peerpb.Charge, charges(o.req)),
+	}
+	if o.ids != nil { // else it is in the charges
+		item.Cost = o.req.Cost
+	}
+	for i := range item.Charges {
+		c := charge(o.req, i)
+		no, known := defs[*c.Limit]
+		if !known {
+			no = uint32(len(defs))
+			defs[*c.Limit] = no
+			f.Defs = append(f.Defs, toDef(no, c.Limit))
+		}
+		m := &peerpb.Charge{Def: no, Key: []byte(c.Key), Cost: c.Cost, Shadow: c.Shadow, Window: c.Window}
+		if c.ID != (bucketring.ID{}) {
+			m.Id = bytes.Clone(c.ID[:])
+		}
+		item.Charges[i] = m
+	}
+	return item
+}
+
+// request reads a call. Its limits are checked by who decides it.
+func (l *link) request(item *peerpb.Item) (bucketring.Request, error) {
+	req := bucketring.Request{
+		Verb: bucketring.Verb(small(item.GetVerb())), Partition: item.GetPart(), Each: item.GetEach(),
+		CostNanos: item.GetCostNanos(), Version: item.GetVersion(),
+	}
+	n := len(item.GetCharges())
+	switch {
+	case req.Verb > bucketring.VerbUsage:
+		return req, bucketring.Invalidf("unknown verb %d", req.Verb)
+	case n > maxCharges:
+		return req, bucketring.Invalidf("too many limits in one call")
+	case byID(req.Verb):
+		req.Cost = item.GetCost()
+		var err error
+		if req.IDs, err = texts(item); err != nil || n == 0 {
+			return req, err
+		}
+	case n == 0 && req.Verb > bucketring.VerbReset:
+		return req, bucketring.Invalidf("limit is missing: a call to %v has charges", req.Verb)
+	}
+	limits := make([]bucketring.Limit, n)
+	for i, c := range item.GetCharges() {
+		limit, ok := l.limits[c.GetDef()]
+		if !ok {
+			return req, bucketring.Invalidf("limit %d is not defined on this link", c.GetDef())
+		}
+		limits[i] = limit
+	}
+	if plain(item, limits) {
+		if n > 0 {
+			req.Key, req.Cost = string(item.Charges[0].GetKey()), item.Charges[0].GetCost()
+		}
+		req.Limits = limits
+		return req, nil
+	}
+	var err error
+	req.Charges, err = fromCharges(item, limits)
+	return req, err
+}
+
+// plain reports whether the call is one that a caller can make: limits that came
+// with it, and one key for all, which says where they are counted.
+func plain(item *peerpb.Item, limits []bucketring.Limit) bool {
+	if item.GetPart() != 0 || item.GetEach() || item.GetVerb() > uint32(bucketring.VerbReset) {
+		return false
+	}
+	for i, c := range item.GetCharges() {
+		first := item.Charges[0]
+		if limits[i].ID != 0 || c.GetShadow() || c.GetWindow() != 0 || len(c.GetId()) > 0 ||
+			c.GetCost() != first.GetCost() || !bytes.Equal(c.GetKey(), first.GetKey()) {
+			return false
+		}
+	}
+	return true
+}
+
+func fromCharges(item *peerpb.Item, limits []bucketring.Limit) ([]bucketring.Charge, error) {
+	charges := make([]bucketring.Charge, len(limits))
+	for i, c := range item.GetCharges() {
+		if c.GetCost() < 0 && item.GetVerb() != uint32(bucketring.VerbAdd) {
+			return nil, bucketring.Invalidf("cost is %d, it must be 0 or more", c.GetCost())
+		}
+		charges[i] = bucketring.Charge{
+			Limit: &limits[i], Key: string(c.GetKey()), Cost: c.GetCost(), Shadow: c.GetShadow(), Window: c.GetWindow(),
+		}
+		if n := copy(charges[i].ID[:], c.GetId()); len(c.GetId()) != n || n != 0 && n != len(charges[i].ID) {
+			return nil, wrongID(c.GetId())
+		}
+	}
+	return charges, nil
+}
+
+// texts returns the ids of an item as callers write them.
+func texts(item *peerpb.Item) ([]string, error) {
+	if len(item.GetIds()) == 0 {
+		return nil, bucketring.Invalidf("id is missing")
+	}
+	if item.GetPart() > math.MaxUint16 {
+		return nil, bucketring.Invalidf("partition %d is none of an id", item.GetPart())
+	}
+	ids := make([]string, len(item.GetIds()))
+	for i, raw := range item.GetIds() {
+		if len(raw) != len(bucketring.ID{}) {
+			return nil, wrongID(raw)
+		}
+		ids[i] = bucketring.ID(raw).Text(item.GetPart())
+	}
+	return ids, nil
+}
+
+func wrongID(raw []byte) error {
+	return bucketring.Invalidf("id has %d bytes, it must have %d", len(raw), len(bucketring.ID{}))
+}

@@ -21,26 +21,37 @@ const (
 // minute in which someone may set it right.
 type clock struct {
 	base   time.Time
-	offset atomic.Int64 // wall minus monotonic, ns; written by sample alone
-	jumped int64        // the offset at the last sample, if it differed much
-	since  int64        // when it first differed so, monotonic ns; 0 if it does not
-	step   atomic.Int64 // by how much it differs, ns
+	read   func() time.Time // nil: the system's clocks
+	offset atomic.Int64     // wall minus monotonic, ns; written by sample alone
+	jumped int64            // the offset at the last sample, if it differed much
+	since  int64            // when it first differed so, monotonic ns; 0 if it does not
+	step   atomic.Int64     // by how much it differs, ns
 }
 
-func newClock() *clock {
+func newClock(read func() time.Time) *clock {
 	now := time.Now()
-	c := &clock{base: now}
+	if read != nil {
+		now = read()
+	}
+	c := &clock{base: now, read: read}
 	c.offset.Store(now.UnixNano())
 	return c
 }
 
 func (c *clock) now() bucket.Now {
+	if c.read != nil {
+		now := c.read()
+		return bucket.Now{Mono: int64(now.Sub(c.base)), Wall: now.UnixNano()}
+	}
 	mono := int64(time.Since(c.base))
 	return bucket.Now{Mono: mono, Wall: mono + c.offset.Load()}
 }
 
 // sample follows the wall clock. One goroutine calls it, about once a second.
 func (c *clock) sample(wall time.Time) {
+	if c.read != nil {
+		return
+	}
 	mono := int64(time.Since(c.base))
 	offset := wall.UnixNano() - mono
 	step := offset - c.offset.Load()

@@ -44,7 +44,7 @@ func (n *Node) SweepAll() {
 func (n *Node) TakeBetween(req bucketring.Request, between func(step int)) bucketring.Decision {
 	step := 0
 	c := call{table: n.local.table, clock: n.local.clock, now: n.local.clock.now(), part: n.partition(&req), req: req}
-	c.spent = func(*bucketring.Limit) int64 {
+	c.spent = func(bucketring.Charge) int64 {
 		step++
 		between(step)
 		return 0
@@ -61,10 +61,12 @@ func (n *Node) Touch(verb bucketring.Verb, key string, limit bucketring.Limit, c
 
 // LockEntity does what a strict call with several limits does first.
 func (n *Node) LockEntity(key string) (unlock func()) {
-	hash := n.hash(&bucketring.Request{Key: key})
+	hash := n.local.placer.Key("", key)
 	mu := &n.local.strict[hash%uint64(len(n.local.strict))]
 	mu.Lock()
 	return mu.Unlock
 }
 
-func (n *Node) partition(req *bucketring.Request) uint32 { return ring.Partition(n.hash(req)) }
+func (n *Node) partition(req *bucketring.Request) uint32 {
+	return ring.Partition(n.local.placer.Key("", req.Key))
+}

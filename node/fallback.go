@@ -29,26 +29,47 @@ func (s *share) forget() {
 // fallback decides by the limits' Unavailable modes. One deny refuses the call;
 // local limits are enforced at this node's share; allow limits have no say.
 func (n *Node) fallback(r *ring.Ring, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
-	if req.Verb == bucketring.VerbRefund || req.Verb == bucketring.VerbReset {
+	if req.Verb != bucketring.VerbTake && req.Verb != bucketring.VerbPeek {
 		return bucketring.Decision{}, fmt.Errorf("%w: the key's owner cannot be reached: try the %s again",
 			bucketring.ErrUnavailable, req.Verb)
 	}
-	var local []bucketring.Limit
-	for i := range req.Limits {
-		switch req.Limits[i].Unavailable {
+	c := call{req: *req}
+	local := make([]bucketring.Charge, 0, c.len())
+	states := make([]bucketring.LimitState, c.len())
+	var index []int // of local, in states
+	for i := range c.len() {
+		charge := c.at(i)
+		switch charge.Limit.Unavailable {
 		case bucketring.UnavailableDeny:
-			return n.closed(&req.Limits[i]), nil
+			if !charge.Shadow {
+				return n.closed(&c, i), nil
+			}
+			states[i] = n.openState(charge.Limit)
 		case bucketring.UnavailableLocal:
-			local = append(local, shareOf(req.Limits[i], len(r.Members)))
+			share := shareOf(*charge.Limit, len(r.Members))
+			charge.Limit = &share
+			local = append(local, charge)
+			index = append(index, i)
+		default:
+			states[i] = n.openState(charge.Limit)
 		}
 	}
 	if len(local) == 0 {
-		return n.open(req), nil
+		return n.open(req, states), nil
 	}
 	d := n.shared(hash, req, local, len(r.Members))
-	if len(local) < len(req.Limits) {
-		d.Limits = nil // the limits that had no say are not described
+	if req.Charges == nil { // the limits that had no say are not described
+		described := describe(d.All(), req.Cost)
+		described.Limits = nil
+		if len(local) == len(states) {
+			described.Limits = d.Limits
+		}
+		return n.degraded(described, bucketring.SourceFallbackShare), nil
 	}
+	for j, s := range d.All() {
+		states[index[j]] = s
+	}
+	d.Limits = states
 	return n.degraded(d, bucketring.SourceFallbackShare), nil
 }
 
@@ -68,42 +89,56 @@ func shareOf(l bucketring.Limit, members int) bucketring.Limit {
 // what the owner had left when it spoke within the last second. Without such a
 // word it begins with one token: then N nodes admit at most N more plus what the
 // rate allows.
-func (n *Node) shared(hash uint64, req *bucketring.Request, local []bucketring.Limit, members int) bucketring.Decision {
+func (n *Node) shared(hash uint64, req *bucketring.Request, local []bucketring.Charge, members int) bucketring.Decision {
 	now := n.local.clock.now()
 	c := call{
-		table: n.share.table.Load(), clock: n.local.clock, now: now, part: uint32(hash % shareParts), req: *req,
-		spent: func(l *bucketring.Limit) int64 {
-			return max(l.Capacity()-n.seen.part(hash, l, now.Mono, members), 0)
+		table: n.share.table.Load(), clock: n.local.clock, now: now, part: uint32(hash % shareParts),
+		req: bucketring.Request{Verb: req.Verb, Charges: local, Each: req.Each},
+		spent: func(c bucketring.Charge) int64 {
+			return max(c.Limit.Capacity()-n.seen.part(counterOf(hash, &c), now.Mono, members), 0)
 		},
 	}
-	c.req.Limits = local
 	return c.decide()
 }
 
 // open lets a call pass that nobody counted.
-func (n *Node) open(req *bucketring.Request) bucketring.Decision {
-	now := unixUp(n.local.clock.now().Wall)
-	states := make([]bucketring.LimitState, len(req.Limits))
-	for i := range states {
-		l := &req.Limits[i]
-		states[i] = bucketring.LimitState{
-			Name: l.Name, Allowed: true, Limit: l.Capacity(), Remaining: l.Capacity(), ResetAt: now,
-		}
+func (n *Node) open(req *bucketring.Request, states []bucketring.LimitState) bucketring.Decision {
+	d := bucketring.Decision{Allowed: true, Limits: states}
+	if req.Charges == nil {
+		d = describe(states, req.Cost)
 	}
-	d := describe(states, req.Cost)
 	if len(states) == 1 {
-		d.Limits = nil
+		d.LimitState, d.Limits = states[0], nil
 	}
 	return n.degraded(d, bucketring.SourceFallbackOpen)
 }
 
-// closed refuses a call that nobody could check, because of the limit l. It is
-// worth trying again soon.
-func (n *Node) closed(l *bucketring.Limit) bucketring.Decision {
+// openState is what a limit shows that has no say.
+func (n *Node) openState(l *bucketring.Limit) bucketring.LimitState {
+	s := bucketring.LimitState{
+		Name: l.Name, Allowed: true, Limit: l.Capacity(), Remaining: l.Capacity(), Kind: l.Kind, Precision: l.Precision,
+	}
+	if l.Kind == bucketring.KindRate {
+		s.ResetAt = unixUp(n.local.clock.now().Wall)
+	}
+	return s
+}
+
+// closed refuses a call that nobody could check, because of one limit. It is worth
+// trying again soon. A policy is told what each of its limits says.
+func (n *Node) closed(c *call, by int) bucketring.Decision {
+	l := c.at(by).Limit
 	d := bucketring.Decision{LimitState: bucketring.LimitState{
 		Name: l.Name, Limit: l.Capacity(), ResetAfter: time.Second, RetryAfter: time.Second,
-		ResetAt: unixUp(n.local.clock.now().Wall + int64(time.Second)),
+		ResetAt: unixUp(n.local.clock.now().Wall + int64(time.Second)), Kind: l.Kind, Precision: l.Precision,
 	}}
+	if c.req.Charges != nil {
+		d.Limits = make([]bucketring.LimitState, c.len())
+		for i := range d.Limits {
+			d.Limits[i] = n.openState(c.at(i).Limit)
+		}
+		d.Limits[by] = d.LimitState
+	}
 	return n.degraded(d, bucketring.SourceFallbackClosed)
 }
 

@@ -42,8 +42,8 @@ func TestModes(t *testing.T) {
 		want [2]bucketring.Decision
 	}{
 		{bucketring.UnavailableLocal, [2]bucketring.Decision{
-			degraded(bucketring.SourceFallbackShare, bucketring.LimitState{Allowed: true, Limit: 100, ResetAfter: 300 * s, ResetAt: at + 300}),
-			degraded(bucketring.SourceFallbackShare, bucketring.LimitState{Limit: 100, ResetAfter: 300 * s, RetryAfter: 3 * s, ResetAt: at + 300}),
+			degraded(bucketring.SourceFallbackShare, bucketring.LimitState{Allowed: true, Limit: 100, Used: 100, NextAfter: 3 * s, ResetAfter: 300 * s, ResetAt: at + 300}),
+			degraded(bucketring.SourceFallbackShare, bucketring.LimitState{Limit: 100, Used: 100, NextAfter: 3 * s, ResetAfter: 300 * s, RetryAfter: 3 * s, ResetAt: at + 300}),
 		}},
 		{bucketring.UnavailableAllow, [2]bucketring.Decision{open, open}},
 		{bucketring.UnavailableDeny, [2]bucketring.Decision{closed, closed}},
@@ -110,13 +110,13 @@ func TestMixedModes(t *testing.T) {
 		{"300/m unavailable=allow, 600/h unavailable=deny, 9000/d unavailable=deny", degraded(bucketring.SourceFallbackClosed,
 			bucketring.LimitState{Name: "inline-2", Limit: 600, ResetAfter: s, RetryAfter: s}), 0, false},
 		{"300/m unavailable=allow, 600/h", degraded(bucketring.SourceFallbackShare,
-			bucketring.LimitState{Name: "inline-2", Allowed: true, Limit: 200, ResetAfter: 3600 * s}), 0, false},
+			bucketring.LimitState{Name: "inline-2", Allowed: true, Limit: 200, Used: 200, NextAfter: 18 * s, ResetAfter: 3600 * s}), 0, false},
 		{"300/m unavailable=allow, 600/h unavailable=allow", degraded(bucketring.SourceFallbackOpen,
 			bucketring.LimitState{Name: "inline", Allowed: true, Limit: 300, Remaining: 300}), 2, true},
 		{"600/m unavailable=allow, 300/h unavailable=allow", degraded(bucketring.SourceFallbackOpen,
 			bucketring.LimitState{Name: "inline-2", Allowed: true, Limit: 300, Remaining: 300}), 2, true},
 		{"300/m, 600/h", degraded(bucketring.SourceFallbackShare,
-			bucketring.LimitState{Name: "inline-2", Allowed: true, Limit: 200, ResetAfter: 3600 * s}), 2, false},
+			bucketring.LimitState{Name: "inline-2", Allowed: true, Limit: 200, Used: 200, NextAfter: 18 * s, ResetAfter: 3600 * s}), 2, false},
 	}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {

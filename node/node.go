@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/bucketring/bucketring"
@@ -30,6 +31,9 @@ type Config struct {
 	Budget time.Duration
 	// MaxKeys and MaxBytes bound the counters held; 0 means no bound.
 	MaxKeys, MaxBytes int64
+	// Now reads the clock; nil means that of the system. Tests of policies have one
+	// of their own.
+	Now func() time.Time
 	// Observe, if set, is told how long each decision through a Door took.
 	Observe func(path Path, took time.Duration)
 }
@@ -42,10 +46,12 @@ const DefaultBudget = 25 * time.Millisecond
 type Node struct {
 	cfg      Config
 	local    *Local
-	policies policy.Set
+	policies atomic.Pointer[policy.Set] // never nil
 	share    share
+	owed     owed     // refunds to try again
 	seen     verdicts // what owners said last
 	doors    doors
+	tally    tally // of calls with policies
 	stats    counters
 }
 
@@ -65,6 +71,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, local: newLocal(cfg, alone)}
+	n.policies.Store(&policy.Set{})
 	n.share.forget()
 	return n, nil
 }
@@ -82,26 +89,63 @@ func (n *Node) SetRing(r *ring.Ring) {
 // Ring returns the present ring.
 func (n *Node) Ring() *ring.Ring { return n.local.ring.Load() }
 
+// SetPolicies makes s the policies from the next call on. Counters are kept.
+func (n *Node) SetPolicies(s *policy.Set) { n.policies.Store(s) }
+
+// Policies returns the present policies.
+func (n *Node) Policies() *policy.Set { return n.policies.Load() }
+
 // Take decides req here if this node owns the key, else at the owner. If that
 // one cannot be asked in time, the limits' Unavailable mode decides.
 func (n *Node) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
-	if err := n.policies.Resolve(&req); err != nil {
+	if byID(req.Verb) || req.Namespace != "" {
+		return n.takeOther(ctx, req)
+	}
+	if err := checkInline(&req); err != nil {
 		return bucketring.Decision{}, err
 	}
 	if err := ctx.Err(); err != nil {
 		return bucketring.Decision{}, err
 	}
-	hash := n.hash(&req)
-	r := n.Ring()
-	if r.OwnedBySelf(ring.Partition(hash)) {
-		return n.local.decide(hash, &req), nil
+	hash := n.local.placer.Key("", req.Key)
+	if leases(req.Limits) {
+		return n.takeLeases(ctx, hash, req)
 	}
-	return n.forward(ctx, r, hash, &req)
+	return n.take(ctx, hash, &req)
 }
 
-// hash places the call's counters.
-func (n *Node) hash(req *bucketring.Request) uint64 {
-	return n.local.placer.Key(n.policies.Placement(req))
+// takeOther does what has no limits with it. It is apart, so that the usual call
+// stays off the heap.
+func (n *Node) takeOther(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+	switch {
+	case byID(req.Verb):
+		return n.takeIDs(ctx, &req)
+	case req.Key != "" || len(req.Limits) > 0 || req.Charges != nil:
+		return bucketring.Decision{}, bucketring.Invalidf("give either namespace or key and limit, not both")
+	}
+	return n.takePolicy(ctx, &req)
+}
+
+// checkInline checks a call that brings its limits along.
+func checkInline(req *bucketring.Request) error {
+	switch {
+	case req.Charges != nil:
+		return bucketring.Invalidf("a call cannot bring charges along: give key and limit")
+	case len(req.Attributes) > 0:
+		return bucketring.Invalidf("attributes need a namespace: give key and limit instead")
+	case req.CostNanos != 0:
+		return bucketring.Invalidf("cost must be a whole number: only policies have limits with decimals")
+	}
+	return req.Validate()
+}
+
+// take decides a call that has its limits, at the owner of its place.
+func (n *Node) take(ctx context.Context, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
+	r := n.Ring()
+	if r.OwnedBySelf(partOf(hash, req)) {
+		return n.local.decide(hash, req), nil
+	}
+	return n.forward(ctx, r, hash, req)
 }
 
 // forward asks the owner. One that sees another ring names the member to ask
@@ -109,14 +153,14 @@ func (n *Node) hash(req *bucketring.Request) uint64 {
 func (n *Node) forward(ctx context.Context, r *ring.Ring, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
 	asking, cancel := n.withBudget(ctx)
 	defer cancel()
-	owner, ok := r.Owner(ring.Partition(hash))
+	owner, ok := r.Owner(partOf(hash, req))
 	for tries := 0; ok && tries < 2 && n.cfg.Peers != nil && asking.Err() == nil; tries++ {
 		d, err := n.cfg.Peers.Peer(owner.Addr).Take(asking, *req)
 		if err == nil {
 			n.stats.forwarded.Add(1)
 			d.Node, d.Owner = n.cfg.Name, owner.Name
 			now := n.local.clock.now()
-			stamp(&d, now, req.Limits)
+			stamp(&d, now, req)
 			n.seen.note(hash, req, &d, now.Mono)
 			return d, nil
 		}
@@ -129,8 +173,8 @@ func (n *Node) forward(ctx context.Context, r *ring.Ring, hash uint64, req *buck
 		n.stats.failed(err)
 		owner, ok = n.hinted(err, owner)
 	}
-	if n.Ring().OwnedBySelf(ring.Partition(hash)) {
-		return n.local.decide(hash, req), nil // the ring changed meanwhile
+	if n.Ring().OwnedBySelf(partOf(hash, req)) { // the ring changed meanwhile
+		return n.local.carryOut(hash, req), nil
 	}
 	return n.fallback(r, hash, req)
 }
@@ -169,7 +213,7 @@ type Explanation struct {
 // Explain says where the counters of a call live. It may take milliseconds.
 func (n *Node) Explain(req bucketring.Request) (Explanation, error) {
 	r := n.Ring()
-	e := Explanation{Partition: ring.Partition(n.hash(&req))}
+	e := Explanation{Partition: ring.Partition(n.local.placer.Key("", req.Key))}
 	owner, ok := r.Owner(e.Partition)
 	if !ok {
 		return e, nil

@@ -28,6 +28,7 @@ func (n *Node) Run(ctx context.Context) error {
 				n.local.clock.sample(time.Now())
 			}
 			n.sweep(n.local.clock.now())
+			n.settleOwed(ctx)
 		}
 	}
 }

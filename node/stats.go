@@ -21,6 +21,7 @@ type Stats struct {
 	RingVersion uint64        // of the ring in use
 	Owned       int           // partitions this node owns
 	Doors       []DoorStats   // in the order in which they were opened
+	Policies    PolicyStats
 }
 
 // Failures count asks to other nodes that brought no decision.
@@ -61,6 +62,7 @@ func (n *Node) Stats() Stats {
 		ClockStep:   time.Duration(n.local.clock.step.Load()),
 		RingVersion: r.Version,
 		Doors:       n.doors.stats(),
+		Policies:    n.tally.stats(),
 	}
 	for i, owned := range r.Owned() {
 		if r.Members[i].Name == n.cfg.Name {
@@ -87,8 +89,11 @@ type DoorStats struct {
 	Errors    int64           // calls that ended in an error
 }
 
-// A DecisionCount says how often a result came from a source.
+// A DecisionCount says how often a result came from a source. Namespace and Limit
+// are empty for limits that came with the call.
 type DecisionCount struct {
+	Namespace, Limit string
+
 	Source  bucketring.Source
 	Allowed bool
 	Count   int64
@@ -104,9 +109,14 @@ type doors struct {
 type door struct {
 	node    *Node
 	name    string
-	counts  [8][2]atomic.Int64 // by source, denied and allowed; the last row for sources unknown here
+	counts  outcomes // of limits that came with the call
+	byLimit sync.Map // limitName -> *outcomes, of policies
 	errored atomic.Int64
 }
+
+// outcomes count decisions by source, denied and allowed; the last row is for
+// sources unknown here.
+type outcomes [8][2]atomic.Int64
 
 // Door returns the node as a Limiter whose decisions are counted under a name
 // such as "http". Call it once for each listener.
@@ -126,15 +136,47 @@ func (d *door) Take(ctx context.Context, req bucketring.Request) (bucketring.Dec
 		d.errored.Add(1)
 		return decision, err
 	}
-	allowed := 0
-	if decision.Allowed {
-		allowed = 1
+	if req.Verb > bucketring.VerbReset {
+		return decision, nil // no decision about a call
 	}
-	d.counts[min(int(decision.Source), len(d.counts)-1)][allowed].Add(1)
+	d.outcomes(&req, &decision).add(&decision)
 	if d.node.cfg.Observe != nil {
 		d.node.cfg.Observe(pathOf(&decision), time.Since(began))
 	}
 	return decision, nil
+}
+
+// outcomes returns where a decision is counted.
+func (d *door) outcomes(req *bucketring.Request, decision *bucketring.Decision) *outcomes {
+	if req.Namespace == "" {
+		return &d.counts
+	}
+	key := limitName{req.Namespace, decision.Name}
+	known, ok := d.byLimit.Load(key)
+	if !ok {
+		known, _ = d.byLimit.LoadOrStore(key, new(outcomes))
+	}
+	return known.(*outcomes)
+}
+
+func (o *outcomes) add(d *bucketring.Decision) {
+	allowed := 0
+	if d.Allowed {
+		allowed = 1
+	}
+	o[min(int(d.Source), len(o)-1)][allowed].Add(1)
+}
+
+// stats appends what is not zero.
+func (o *outcomes) stats(all []DecisionCount, of limitName) []DecisionCount {
+	for source := range o {
+		for allowed := range o[source] {
+			if count := o[source][allowed].Load(); count > 0 {
+				all = append(all, DecisionCount{of.namespace, of.limit, bucketring.Source(source), allowed == 1, count})
+			}
+		}
+	}
+	return all
 }
 
 func pathOf(d *bucketring.Decision) Path {
@@ -154,13 +196,11 @@ func (ds *doors) stats() []DoorStats {
 	all := make([]DoorStats, 0, len(ds.all))
 	for _, d := range ds.all {
 		s := DoorStats{Door: d.name, Errors: d.errored.Load()}
-		for source := range d.counts {
-			for allowed := range d.counts[source] {
-				if count := d.counts[source][allowed].Load(); count > 0 {
-					s.Decisions = append(s.Decisions, DecisionCount{bucketring.Source(source), allowed == 1, count})
-				}
-			}
-		}
+		s.Decisions = d.counts.stats(nil, limitName{})
+		d.byLimit.Range(func(key, o any) bool {
+			s.Decisions = o.(*outcomes).stats(s.Decisions, key.(limitName))
+			return true
+		})
 		all = append(all, s)
 	}
 	return all

@@ -36,13 +36,14 @@ func (v *verdicts) note(hash uint64, req *bucketring.Request, d *bucketring.Deci
 	if req.Verb != bucketring.VerbTake {
 		return
 	}
-	if d.Limits == nil {
-		v.put(verdict{counterOf(hash, &req.Limits[0]), now, d.Remaining, !d.LimitState.Allowed})
-		return
-	}
-	for i := range d.Limits {
-		s := &d.Limits[i]
-		v.put(verdict{counterOf(hash, &req.Limits[i]), now, s.Remaining, !s.Allowed})
+	c := call{req: *req}
+	for i := range c.len() {
+		s := &d.LimitState
+		if d.Limits != nil {
+			s = &d.Limits[i]
+		}
+		charge := c.at(i)
+		v.put(verdict{counterOf(hash, &charge), now, s.Remaining, !s.Allowed})
 	}
 }
 
@@ -65,8 +66,8 @@ func (v *verdicts) put(one verdict) {
 
 // part returns one member's part of what an owner said it had left: rounded
 // down, but 1 of anything, and 0 after a denial. It is 1 if nothing is known.
-func (v *verdicts) part(hash uint64, l *bucketring.Limit, now int64, members int) int64 {
-	one, known := v.last(counterOf(hash, l), now)
+func (v *verdicts) part(counter uint64, now int64, members int) int64 {
+	one, known := v.last(counter, now)
 	switch {
 	case !known:
 		return 1
@@ -90,9 +91,13 @@ func (v *verdicts) last(counter uint64, now int64) (verdict, bool) {
 	return verdict{}, false
 }
 
-// counterOf tells a key's counters apart. Two that meet share a verdict, which
-// is worth no more than a first guess.
-func counterOf(hash uint64, l *bucketring.Limit) uint64 {
-	h := hash ^ (uint64(l.Per)+uint64(l.Algorithm)<<8+uint64(l.Align))*0x9e3779b97f4a7c15
+// counterOf tells the counters of a place apart. Two that meet share a verdict,
+// which is worth no more than a first guess.
+func counterOf(place uint64, c *bucketring.Charge) uint64 {
+	l := c.Limit
+	h := place ^ l.ID ^ (uint64(l.Per)+uint64(l.Algorithm)<<8+uint64(l.Align))*0x9e3779b97f4a7c15
+	for i := range len(c.Key) { // FNV-1a (Fowler, Noll, Vo)
+		h = (h ^ uint64(c.Key[i])) * 0x100000001b3
+	}
 	return max(h^h>>29, 1)
 }

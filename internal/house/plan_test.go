@@ -28,10 +28,10 @@ var plan = map[string]room{
 	"transport/limitpb":         {1, "", "grpc protobuf"},
 	"transport/peerpb":          {1, "", "grpc protobuf"},
 	"cluster/clustertest":       {1, "", "memberlist"},
-	"internal/ratefield":        {2, ".", ""},
+	"internal/ratefield":        {1, "", ""},
 	"internal/workload":         {2, ".", "hdrhistogram x/time"},
 	"bucket":                    {2, ".", "x/sys/cpu"},
-	"policy":                    {2, ".", "yaml fsnotify"},
+	"policy":                    {2, ". internal/ratefield", "yaml fsnotify"},
 	"cluster":                   {2, "ring", "memberlist go-sockaddr"},
 	"transport":                 {2, ". transport/limitpb transport/peerpb", "grpc protobuf advancedtls"},
 	"node":                      {3, ". bucket policy ring ring/handover", ""},
@@ -45,7 +45,7 @@ var plan = map[string]room{
 	"internal/store":            {4, ". node", ""},
 	"internal/policytest":       {4, ". node policy internal/ratefield", "yaml"},
 	"internal/house":            {4, "", ""},
-	"client":                    {5, ". ring transport", "grpc protobuf"}, // "nothing new": what transport brings anyway
+	"client":                    {5, ". bucket policy ring transport", "grpc protobuf"}, // no module beside those of the rooms below
 	"client/httplimit":          {5, ". internal/ratefield", ""},
 	"client/grpclimit":          {5, ".", "grpc"},
 	"bench":                     {5, ". bucket node policy ring transport transport/limitpb internal/workload", "grpc"},
@@ -85,11 +85,12 @@ var modules = map[string]string{
 	"rapid":            "pgregory.net/rapid",
 	"porcupine":        "github.com/anishathalye/porcupine",
 	"testscript":       "github.com/rogpeppe/go-internal",
+	"jsonschema":       "github.com/santhosh-tekuri/jsonschema",
 }
 
 // Tests of every package may import these too, and their own package.
 const (
-	testModules = "go-cmp rapid porcupine testscript x/sync"
+	testModules = "go-cmp rapid porcupine testscript x/sync jsonschema"
 	testOurs    = ". cluster/clustertest internal/workload"
 )
 

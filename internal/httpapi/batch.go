@@ -49,7 +49,7 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) appendItem(ctx context.Context, b []byte, it *item) []byte {
 	err := it.err
 	if err == nil {
-		err = prepare(&it.req, bucketring.VerbTake)
+		err = prepare(&it.req)
 	}
 	if err == nil && ctx.Err() != nil {
 		err = ctx.Err()
@@ -60,7 +60,7 @@ func (h *Handler) appendItem(ctx context.Context, b []byte, it *item) []byte {
 	if err == nil {
 		var d bucketring.Decision
 		if d, err = h.limiter.Take(ctx, it.req); err == nil {
-			return appendDecision(b, &d)
+			return appendDecision(b, &d, ofPolicy(&it.req))
 		}
 	}
 	b = append(b, `{"error":`...)
@@ -68,36 +68,36 @@ func (h *Handler) appendItem(ctx context.Context, b []byte, it *item) []byte {
 	return append(b, '}')
 }
 
+const batchExample = `{"requests":[{"key":"alice","limit":"3/m"}]}`
+
 // decodeBatch reads a body of the form {"requests":[...]}. An error in one
 // request is that item's; too many requests are refused while they are counted.
 func decodeBatch(body []byte) ([]item, error) {
-	s, err := begin(body)
+	s, err := begin(body, batchExample)
 	if err != nil {
 		return nil, err
 	}
 	items, err := s.batch()
-	if s.end(); s.err != nil && err != errBatchTooLong {
-		err = s.err
+	if err == errBatchTooLong {
+		return nil, err // the rest is not worth reading
 	}
-	return items, err
+	return items, s.finish(err)
 }
 
 // batch reads the object around the requests.
 func (s *scanner) batch() (items []item, err error) {
 	if s.peek() != '{' {
 		s.skip()
-		return nil, bucketring.Invalidf(`a batch must be an object such as {"requests":[{"key":"alice","limit":"3/m"}]}`)
+		return nil, bucketring.Invalidf("a batch must be an object such as %s", batchExample)
 	}
 	var first error
 	var seen fieldSet
 	for s.enter(); s.more('}'); {
-		if _, err = seen.add(s.name(), []string{"requests"}); err != nil {
-			s.skip()
-		} else {
+		if _, err = s.member(&seen, []string{"requests"}); err == nil {
 			items, err = s.requests()
 		}
 		if err == errBatchTooLong {
-			return nil, err // the rest is not worth reading
+			return nil, err
 		}
 		if first == nil {
 			first = err

@@ -1,4 +1,4 @@
-// encode.go writes answers as JSON without reflection.
+// encode.go writes JSON without reflection.
 
 package httpapi
 
@@ -6,9 +6,6 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
-
-	"github.com/bucketring/bucketring"
-	"github.com/bucketring/bucketring/internal/ratefield"
 )
 
 // Header values that never change. They are shared by all answers and have no
@@ -21,70 +18,6 @@ var (
 	oneSecond   = []string{"1"}
 	closeAfter  = []string{"close"}
 )
-
-// appendDecision appends d as the API shows it.
-func appendDecision(b []byte, d *bucketring.Decision) []byte {
-	b = append(b, `{"allowed":`...)
-	b = strconv.AppendBool(b, d.Allowed)
-	b = appendCounts(b, &d.LimitState)
-	b = append(b, `,"reset_after":`...)
-	b = appendSeconds(b, d.ResetAfter)
-	b = appendRetry(b, d.Allowed, ratefield.RetryAfter(d))
-	b = append(b, `,"policy":`...)
-	b = appendString(b, d.Name)
-	b = append(b, `,"limits":[`...)
-	if d.Limits == nil {
-		b = appendState(b, d.Allowed, &d.LimitState)
-	}
-	for i := range d.Limits {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendState(b, d.Limits[i].Allowed, &d.Limits[i])
-	}
-	b = append(b, `],"leases":[],"reservation":"","source":`...)
-	b = appendString(b, d.Source.String())
-	b = append(b, `,"degraded":`...)
-	b = strconv.AppendBool(b, d.Degraded)
-	b = append(b, `,"node":`...)
-	b = appendString(b, d.Node)
-	b = append(b, `,"owner":`...)
-	b = appendString(b, d.Owner)
-	return append(b, '}')
-}
-
-// appendState appends one limit of a decision.
-func appendState(b []byte, allowed bool, s *bucketring.LimitState) []byte {
-	b = append(b, `{"name":`...)
-	b = appendString(b, s.Name)
-	b = append(b, `,"allowed":`...)
-	b = strconv.AppendBool(b, allowed)
-	b = appendCounts(b, s)
-	b = appendRetry(b, allowed, ratefield.Wait(s.RetryAfter))
-	return append(b, '}')
-}
-
-func appendCounts(b []byte, s *bucketring.LimitState) []byte {
-	b = append(b, `,"limit":`...)
-	b = appendInt(b, s.Limit)
-	b = append(b, `,"remaining":`...)
-	b = appendInt(b, s.Remaining)
-	b = append(b, `,"reset_at":`...)
-	return appendInt(b, s.ResetAt)
-}
-
-// appendRetry appends the seconds to wait: 0 when allowed, null when waiting
-// cannot help, which seconds says by 0.
-func appendRetry(b []byte, allowed bool, seconds int64) []byte {
-	b = append(b, `,"retry_after":`...)
-	switch {
-	case allowed:
-		return append(b, '0')
-	case seconds == 0:
-		return append(b, "null"...)
-	}
-	return appendInt(b, seconds)
-}
 
 func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }
 
@@ -136,4 +69,16 @@ func appendString(b []byte, s string) []byte {
 		i++
 	}
 	return append(append(b, s[start:]...), '"')
+}
+
+// appendStrings appends a list, which is never null.
+func appendStrings(b []byte, list []string) []byte {
+	b = append(b, '[')
+	for i, s := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, s)
+	}
+	return append(b, ']')
 }

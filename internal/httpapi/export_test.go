@@ -6,6 +6,11 @@ var (
 	QueryRequest  = queryRequest
 	AppendString  = appendString
 	AppendSeconds = appendSeconds
+	DecodeLeases  = decodeLeases
+	DecodeSettle  = decodeSettle
+	DecodeLevel   = decodeLevel
+	DecodeRows    = decodeRows
+	Amount        = amount
 )
 
 const MaxBody = maxBody

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -36,7 +37,7 @@ func (w *writer) Write(b []byte) (int, error) {
 // recovered ends a call that panicked: it counts, logs where, and answers 500
 // or, if the answer has begun, breaks the connection so that the caller cannot
 // take a torn answer for a whole one.
-func (h *Handler) recovered(w *writer) {
+func (f *face) recovered(w *writer) {
 	v := recover()
 	if v == nil {
 		return
@@ -44,9 +45,9 @@ func (h *Handler) recovered(w *writer) {
 	if v == http.ErrAbortHandler {
 		panic(v)
 	}
-	h.counts.panics.Add(1)
-	if h.panics.ready(time.Now()) {
-		h.log.Error("call panicked", "err", panicText(v), "stack", string(debug.Stack()))
+	f.counts.panics.Add(1)
+	if f.panics.ready(time.Now()) {
+		f.log.Error("call panicked", "err", panicText(v), "stack", string(debug.Stack()))
 	}
 	if w.sent {
 		panic(http.ErrAbortHandler)
@@ -65,9 +66,9 @@ func panicText(v any) string {
 
 // logError reports an error that a Limiter should have mapped to one of the
 // known ones.
-func (h *Handler) logError(req *bucketring.Request, err error) {
-	if h.errors.ready(time.Now()) {
-		h.log.Error("call failed with an unexpected error", "err", withoutKey(req, err))
+func (f *face) logError(req *bucketring.Request, err error) {
+	if f.errors.ready(time.Now()) {
+		f.log.Error("call failed with an unexpected error", "err", withoutKey(req, err))
 	}
 }
 
@@ -85,8 +86,8 @@ func withoutKey(req *bucketring.Request, err error) string {
 	return strings.Join(types, ": ") + ", the text is withheld"
 }
 
-// mentions reports whether text holds the request's key, namespace or a value,
-// plain or quoted.
+// mentions reports whether text holds the request's key, namespace, token, an id or
+// a value, plain or quoted.
 func mentions(text string, req *bucketring.Request) bool {
 	holds := func(s string) bool {
 		return s != "" && (strings.Contains(text, s) || strings.Contains(text, strings.Trim(strconv.Quote(s), `"`)))
@@ -96,7 +97,7 @@ func mentions(text string, req *bucketring.Request) bool {
 			return true
 		}
 	}
-	return holds(req.Key) || holds(req.Namespace)
+	return holds(req.Key) || holds(req.Namespace) || holds(req.Token) || slices.ContainsFunc(req.IDs, holds)
 }
 
 // A sparse allows one log line a second, however often it is asked.

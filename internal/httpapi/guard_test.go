@@ -162,7 +162,6 @@ func TestStats(t *testing.T) {
 		request("/v1/take?key=alice&limit=3/m", ""), // a denial is no trouble
 		request("/v1/take?key=alice", ""),
 		request("/nowhere", ""),
-		request("/v1/usage", ""), // 501
 		cross,
 	} {
 		serve(h, r)

@@ -2,17 +2,19 @@ package httpapi
 
 import (
 	"log/slog"
-	"net/http"
 	"sync"
-	"sync/atomic"
 
 	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/policy"
 )
 
 // Config says what a Handler serves. Only Limiter is required.
 type Config struct {
 	// Limiter decides every call.
 	Limiter bucketring.Limiter
+	// Policies returns the policies in force, by which forward-auth finds out who
+	// calls. With nil there are none, and forward-auth answers 404.
+	Policies func() *policy.Set
 	// View shows the cluster. With nil, members, ring and explain answer 404.
 	View View
 	// Health answers the probes. With nil the node is always live and ready.
@@ -24,16 +26,11 @@ type Config struct {
 
 // A Handler serves the client listener. It is safe for concurrent use.
 type Handler struct {
-	limiter bucketring.Limiter
-	view    View
-	log     *slog.Logger
-	mux     *http.ServeMux
-	sites   http.CrossOriginProtection
-	writers sync.Pool // of *writer
-	buffers sync.Pool // of *buffers
-	counts  counts
-	errors  sparse // lines about errors
-	panics  sparse // lines about panics
+	face
+	limiter  bucketring.Limiter
+	policies func() *policy.Set
+	view     View
+	buffers  sync.Pool // of *buffers
 }
 
 // New returns the handler of the client listener. It panics without a Limiter.
@@ -41,33 +38,24 @@ func New(cfg Config) *Handler {
 	if cfg.Limiter == nil {
 		panic("httpapi: New without a Limiter")
 	}
+	if cfg.Policies == nil {
+		none := &policy.Set{}
+		cfg.Policies = func() *policy.Set { return none }
+	}
 	if cfg.Health == nil {
 		cfg.Health = &Health{}
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	h := &Handler{limiter: cfg.Limiter, view: cfg.View, log: cfg.Logger, mux: http.NewServeMux()}
-	h.writers.New = func() any { return new(writer) }
+	h := &Handler{limiter: cfg.Limiter, policies: cfg.Policies, view: cfg.View}
+	h.start(cfg.Logger)
 	h.buffers.New = func() any { return &buffers{in: make([]byte, 0, 1<<10), out: make([]byte, 0, 1<<10)} }
-	h.mount()
+	// A proxy passes on what a browser sent to the site behind it.
+	h.sites.AddInsecureBypassPattern(forwardAuthPath)
+	h.mount(h.routes())
+	for _, p := range probePaths {
+		h.mux.HandleFunc(p.path, h.wrongMethod([]string{"GET"}))
+	}
 	cfg.Health.Register(h.mux)
 	return h
-}
-
-// ServeHTTP answers one call.
-func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	w := h.writers.Get().(*writer)
-	w.ResponseWriter, w.sent = rw, false
-	defer h.recovered(w)
-	w.Header()["Cache-Control"] = noStore
-	if err := h.sites.Check(r); err != nil {
-		h.fail(w, r, errCrossSite)
-	} else {
-		h.mux.ServeHTTP(w, r)
-	}
-	w.ResponseWriter = nil
-	h.writers.Put(w)
 }
 
 // Stats counts since the start. What went well is counted where it is decided.
@@ -81,8 +69,6 @@ type Stats struct {
 	// Panics counts calls that ended in a panic.
 	Panics uint64
 }
-
-type counts struct{ bad, crossSite, unavailable, panics atomic.Uint64 }
 
 // Stats returns the counters. It takes no lock.
 func (h *Handler) Stats() Stats {

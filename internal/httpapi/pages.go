@@ -14,9 +14,9 @@ import (
 )
 
 // page checks that there is a View and reads the query.
-func (h *Handler) page(r *http.Request, fields ...string) ([4]parameter, error) {
+func (h *Handler) page(r *http.Request, fields ...string) ([maxParameters]parameter, error) {
 	if h.view == nil {
-		return [4]parameter{}, errNoView
+		return [maxParameters]parameter{}, errNoView
 	}
 	return parameters(r.URL.RawQuery, fields)
 }
@@ -111,7 +111,7 @@ func appendExplanation(b []byte, e *Explanation) []byte {
 	b = strconv.AppendUint(b, e.RingVersion, 10)
 	if e.Decision != nil {
 		b = append(b, `,"decision":`...)
-		b = appendDecision(b, e.Decision)
+		b = appendDecision(b, e.Decision, false)
 	}
 	return append(b, '}')
 }

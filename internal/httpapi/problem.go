@@ -20,7 +20,9 @@ type problem struct {
 	kind, title  string
 	detail       string
 	violated     []string // names of limits; nil to leave the member out
+	errors       []string // each thing that is wrong; nil to leave the member out
 	retryAfter1s bool
+	closes       bool // what is still to come is not worth reading
 }
 
 // Error makes a problem an error on its way from the reader to the answer.
@@ -42,6 +44,12 @@ func unavailable(detail string) *problem {
 	}
 }
 
+// closing makes a problem end the connection.
+func closing(p *problem) *problem {
+	p.closes = true
+	return p
+}
+
 // The problems that need no data of the call.
 var (
 	errCrossSite = problemf(http.StatusForbidden,
@@ -50,10 +58,12 @@ var (
 		"this call failed because of a defect in the server: tell its operator if it happens again")
 	errNoView = problemf(http.StatusNotFound,
 		"no cluster view: this node runs without a cluster")
-	errBodyTooLarge = problemf(http.StatusRequestEntityTooLarge,
-		"the body has more than %d bytes: send fewer requests in one call", maxBody)
+	errBodyTooLarge = closing(problemf(http.StatusRequestEntityTooLarge,
+		"the body has more than %d bytes: send fewer requests in one call", maxBody))
 	errBatchTooLong = problemf(http.StatusRequestEntityTooLarge,
 		"more than %d requests in one batch: split it; none was carried out", maxBatch)
+	errUnknownID = problemf(http.StatusNotFound,
+		"there is no such reservation: it was never made, or its window is over for long")
 	errEncoded = problemf(http.StatusUnsupportedMediaType,
 		"the body has a Content-Encoding: send it plain")
 	errNotJSON = problemf(http.StatusUnsupportedMediaType,
@@ -65,7 +75,7 @@ var (
 
 // problemOf maps the error of a call to its answer. It does not return if the
 // caller has gone away.
-func (h *Handler) problemOf(ctx context.Context, req *bucketring.Request, err error) *problem {
+func (f *face) problemOf(ctx context.Context, req *bucketring.Request, err error) *problem {
 	var p *problem
 	switch {
 	case errors.As(err, &p):
@@ -74,32 +84,34 @@ func (h *Handler) problemOf(ctx context.Context, req *bucketring.Request, err er
 		return problemf(http.StatusBadRequest, "%s", err)
 	case errors.Is(err, bucketring.ErrNoPolicy):
 		return problemf(http.StatusNotFound, "%s", err)
+	case errors.Is(err, bucketring.ErrUnknownID):
+		return errUnknownID
 	case errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled):
 		panic(http.ErrAbortHandler) // closes the connection without a word
 	case errors.Is(err, bucketring.ErrUnavailable),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return errUndecided
 	}
-	h.logError(req, err)
+	f.logError(req, err)
 	return errUnknown
 }
 
 // fail answers with the problem of err, for a call that has no request.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	h.failRequest(w, r, nil, err)
+func (f *face) fail(w http.ResponseWriter, r *http.Request, err error) {
+	f.failRequest(w, r, nil, err)
 }
 
 // failRequest answers with the problem of err. The request is only looked at to
 // keep it out of the log.
-func (h *Handler) failRequest(w http.ResponseWriter, r *http.Request, req *bucketring.Request, err error) {
-	p := h.problemOf(r.Context(), req, err)
+func (f *face) failRequest(w http.ResponseWriter, r *http.Request, req *bucketring.Request, err error) {
+	p := f.problemOf(r.Context(), req, err)
 	switch {
 	case p == errCrossSite:
-		h.counts.crossSite.Add(1)
+		f.counts.crossSite.Add(1)
 	case p.status == http.StatusServiceUnavailable:
-		h.counts.unavailable.Add(1)
+		f.counts.unavailable.Add(1)
 	case p.status < http.StatusInternalServerError:
-		h.counts.bad.Add(1)
+		f.counts.bad.Add(1)
 	}
 	writeProblem(w, p)
 }
@@ -111,8 +123,8 @@ func writeProblem(w http.ResponseWriter, p *problem) {
 	if p.retryAfter1s {
 		header["Retry-After"] = oneSecond
 	}
-	if p == errBodyTooLarge {
-		header["Connection"] = closeAfter // what is still to come is not worth reading
+	if p.closes {
+		header["Connection"] = closeAfter
 	}
 	w.WriteHeader(p.status)
 	// Nobody is left to tell if this fails.
@@ -130,14 +142,10 @@ func appendProblem(b []byte, p *problem) []byte {
 	b = append(b, `,"detail":`...)
 	b = appendString(b, p.detail)
 	if p.violated != nil {
-		b = append(b, `,"violated-policies":[`...)
-		for i, name := range p.violated {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendString(b, name)
-		}
-		b = append(b, ']')
+		b = appendStrings(append(b, `,"violated-policies":`...), p.violated)
+	}
+	if p.errors != nil {
+		b = appendStrings(append(b, `,"errors":`...), p.errors)
 	}
 	return append(b, '}')
 }

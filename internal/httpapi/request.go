@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -49,12 +48,18 @@ func (b *buffers) read(r *http.Request) error {
 			return errBodyTooLarge
 		case err == io.EOF:
 			return nil
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return problemf(http.StatusRequestTimeout, "the body did not arrive in time: send it within %v", readTime)
 		case err != nil:
-			return bucketring.Invalidf("the body could not be read to its end")
+			return bodyError(err)
 		}
 	}
+}
+
+// bodyError says what to do about a body that could not be read.
+func bodyError(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return problemf(http.StatusRequestTimeout, "the body did not arrive in time: send it within %v", readTime)
+	}
+	return bucketring.Invalidf("the body could not be read to its end")
 }
 
 // isJSON reports whether the one Content-Type is JSON in UTF-8.
@@ -71,32 +76,40 @@ func isJSON(types []string) bool {
 }
 
 // begin returns a scanner of a body that holds something in UTF-8.
-func begin(body []byte) (*scanner, error) {
+func begin(body []byte, example string) (*scanner, error) {
 	s := &scanner{data: body}
 	if !utf8.Valid(body) {
 		return nil, bucketring.Invalidf("the body is not valid UTF-8: send other bytes in the query of a GET")
 	}
 	if s.peek(); s.pos == len(body) {
-		return nil, bucketring.Invalidf(`the body is empty: send a request such as {"key":"alice","limit":"3/m"}`)
+		return nil, bucketring.Invalidf("the body is empty: send a request such as %s", example)
 	}
 	return s, nil
 }
 
+const takeExample = `{"key":"alice","limit":"3/m"}`
+
 // decodeRequest reads a body that is one request.
 func decodeRequest(body []byte) (bucketring.Request, error) {
-	s, err := begin(body)
+	s, err := begin(body, takeExample)
 	if err != nil {
 		return bucketring.Request{}, err
 	}
 	req, err := s.request()
+	return req, s.finish(err)
+}
+
+// finish demands that nothing follows and returns what is wrong with the text, or
+// else err.
+func (s *scanner) finish(err error) error {
 	if s.end(); s.err != nil {
-		err = s.err
+		return s.err
 	}
-	return req, err
+	return err
 }
 
 // requestFields are the names in a request; a field's bit in a set is its index.
-var requestFields = []string{"key", "limit", "cost", "namespace", "attributes"}
+var requestFields = []string{"key", "limit", "cost", "namespace", "attributes", "token"}
 
 // request reads one request. Its error is about the request alone, which has
 // been read to its end; what is wrong with the text is in s.err.
@@ -104,22 +117,50 @@ func (s *scanner) request() (bucketring.Request, error) {
 	req := bucketring.Request{Cost: 1}
 	if s.peek() != '{' {
 		s.skip()
-		return req, bucketring.Invalidf(`a request must be an object such as {"key":"alice","limit":"3/m"}`)
+		return req, bucketring.Invalidf("a request must be an object such as %s", takeExample)
 	}
 	var first error
 	var seen fieldSet
+	var cost []byte
+	priced := false
 	for s.enter(); s.more('}'); {
-		i, err := seen.add(s.name(), requestFields)
-		if err == nil {
+		i, err := s.member(&seen, requestFields)
+		switch {
+		case err != nil:
+		case requestFields[i] == "cost":
+			cost, priced = s.numeral(), true
+		default:
 			err = s.field(&req, i)
-		} else {
-			s.skip()
 		}
 		if first == nil {
 			first = err
 		}
 	}
+	if priced && first == nil && s.err == nil {
+		first = setCost(&req, string(cost))
+	}
 	return req, first
+}
+
+// setCost reads a cost: whole for limits that came with the call, else with
+// decimals. Which it is shows when the request has been read to its end.
+func setCost(req *bucketring.Request, text string) (err error) {
+	if req.Namespace == "" {
+		req.Cost, err = whole("cost", text)
+	} else {
+		req.Cost, req.CostNanos, err = amount("cost", text)
+	}
+	return err
+}
+
+// member reads the name of an object's member and returns its index in fields. The
+// value of a member that may not be there is skipped.
+func (s *scanner) member(seen *fieldSet, fields []string) (int, error) {
+	i, err := seen.add(s.name(), fields)
+	if err != nil {
+		s.skip()
+	}
+	return i, err
 }
 
 // field reads the value of requestFields[i] into req.
@@ -132,14 +173,14 @@ func (s *scanner) field(req *bucketring.Request, i int) (err error) {
 		if limit, err = s.text(name); err == nil {
 			req.Limits, err = bucketring.Parse(limit)
 		}
-	case "cost":
-		req.Cost, err = s.cost()
 	case "namespace":
 		if req.Namespace, err = s.text(name); err == nil {
 			err = checkNamespace(req.Namespace)
 		}
 	case "attributes":
 		req.Attributes, err = s.attributes()
+	case "token":
+		req.Token, err = s.text(name)
 	}
 	return err
 }
@@ -160,12 +201,13 @@ func (s *scanner) text(field string) (string, error) {
 	return string(s.str()), nil
 }
 
-func (s *scanner) cost() (int64, error) {
+// numeral reads a number and returns its text, empty for anything else.
+func (s *scanner) numeral() []byte {
 	if c := s.peek(); c != '-' && (c < '0' || '9' < c) {
 		s.skip()
-		return 0, bucketring.Invalidf("cost must be a whole number written in digits only, such as 5")
+		return nil
 	}
-	return whole("cost", string(s.number()))
+	return s.number()
 }
 
 // attributes reads an object of strings within the bounds.
@@ -178,20 +220,9 @@ func (s *scanner) attributes() (map[string]string, error) {
 	all := map[string]string{}
 	for s.enter(); s.more('}'); {
 		name := string(s.name())
-		_, twice := all[name]
 		value, err := s.text("an attribute")
-		switch {
-		case err != nil:
-		case twice:
-			err = bucketring.Invalidf("attribute %s is given twice", short(name))
-		case name == "" || len(name) > maxAttributeName:
-			err = bucketring.Invalidf("the name of an attribute has %d bytes, it must have 1 to %d", len(name), maxAttributeName)
-		case len(value) > maxAttributeValue:
-			err = bucketring.Invalidf("attribute %s has %d bytes, at most %d are allowed", short(name), len(value), maxAttributeValue)
-		case len(all) == maxAttributes:
-			err = bucketring.Invalidf("more than %d attributes in one request", maxAttributes)
-		default:
-			all[name] = value
+		if err == nil {
+			err = addAttribute(all, name, value)
 		}
 		if first == nil {
 			first = err
@@ -200,36 +231,19 @@ func (s *scanner) attributes() (map[string]string, error) {
 	return all, first
 }
 
-// A fieldSet is a set of fields, one bit each.
-type fieldSet uint8
-
-// add returns the index of name in fields and refuses unknown and repeated ones.
-func (set *fieldSet) add(name []byte, fields []string) (int, error) {
-	for i, field := range fields {
-		if string(name) != field {
-			continue
-		}
-		if *set&(1<<i) != 0 {
-			return 0, bucketring.Invalidf("%s is given twice", field)
-		}
-		*set |= 1 << i
-		return i, nil
-	}
-	near := bucketring.Suggest(string(name), fields)
+// addAttribute adds an attribute within the bounds.
+func addAttribute(all map[string]string, name, value string) error {
+	_, has := all[name]
 	switch {
-	case len(fields) == 0:
-		near = ": this call takes none"
-	case near == "":
-		near = ": known are " + strings.Join(fields, ", ")
+	case has:
+		return bucketring.Invalidf("attribute %s is given twice", short(name))
+	case name == "" || len(name) > maxAttributeName:
+		return bucketring.Invalidf("the name of an attribute has %d bytes, it must have 1 to %d", len(name), maxAttributeName)
+	case len(value) > maxAttributeValue:
+		return bucketring.Invalidf("attribute %s has %d bytes, at most %d are allowed", short(name), len(value), maxAttributeValue)
+	case len(all) == maxAttributes:
+		return bucketring.Invalidf("more than %d attributes in one request", maxAttributes)
 	}
-	return 0, bucketring.Invalidf("unknown field %s%s", short(string(name)), near)
-}
-
-// short quotes the caller's own word, cut where it is long.
-func short(word string) string {
-	const most = 20
-	if len(word) > most {
-		word = strings.ToValidUTF8(word[:most], "") + "..."
-	}
-	return strconv.Quote(word)
+	all[name] = value
+	return nil
 }

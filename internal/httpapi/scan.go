@@ -3,7 +3,6 @@
 package httpapi
 
 import (
-	"math"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -263,25 +262,4 @@ func (s *scanner) word() {
 		}
 	}
 	s.fail("expected a value")
-}
-
-// whole reads text as a whole number: an optional minus and digits, without
-// point, exponent, plus or leading zeros.
-func whole(field, text string) (int64, error) {
-	digits := text
-	if digits != "" && digits[0] == '-' {
-		digits = digits[1:]
-	}
-	plain := digits != "" && (digits == "0" || digits[0] != '0')
-	for i := range len(digits) {
-		plain = plain && '0' <= digits[i] && digits[i] <= '9'
-	}
-	if !plain {
-		return 0, bucketring.Invalidf("%s must be a whole number written in digits only, such as 5", field)
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return 0, bucketring.Invalidf("%s is out of range: at most %d", field, int64(math.MaxInt64))
-	}
-	return n, nil
 }

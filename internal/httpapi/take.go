@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"github.com/bucketring/bucketring"
-	"github.com/bucketring/bucketring/internal/ratefield"
 )
 
 // buffers are the scratch space of one call.
@@ -22,6 +21,15 @@ func (h *Handler) release(b *buffers) {
 
 // post serves a verb whose request is the body.
 func (h *Handler) post(verb bucketring.Verb) http.HandlerFunc {
+	return h.body(func(body []byte) (bucketring.Request, error) {
+		req, err := decodeRequest(body)
+		req.Verb = verb
+		return req, err
+	})
+}
+
+// body serves a call that is decoded from its body, verb and all.
+func (h *Handler) body(decode func([]byte) (bucketring.Request, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		b := h.buffers.Get().(*buffers)
 		defer h.release(b)
@@ -29,8 +37,8 @@ func (h *Handler) post(verb bucketring.Verb) http.HandlerFunc {
 			h.fail(w, r, err)
 			return
 		}
-		req, err := decodeRequest(b.in)
-		h.decide(w, r, b, verb, req, err)
+		req, err := decode(b.in)
+		h.decide(w, r, b, req, err)
 	}
 }
 
@@ -40,16 +48,16 @@ func (h *Handler) get(verb bucketring.Verb) http.HandlerFunc {
 		b := h.buffers.Get().(*buffers)
 		defer h.release(b)
 		req, err := queryRequest(r.URL.RawQuery)
-		h.decide(w, r, b, verb, req, err)
+		req.Verb = verb
+		h.decide(w, r, b, req, err)
 	}
 }
 
 // decide carries out one request, unless err says that it cannot be read, and
 // answers.
-func (h *Handler) decide(w http.ResponseWriter, r *http.Request, b *buffers,
-	verb bucketring.Verb, req bucketring.Request, err error) {
+func (h *Handler) decide(w http.ResponseWriter, r *http.Request, b *buffers, req bucketring.Request, err error) {
 	if err == nil {
-		err = prepare(&req, verb)
+		err = prepare(&req)
 	}
 	if err != nil {
 		h.fail(w, r, err)
@@ -64,36 +72,47 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, b *buffers,
 		h.fail(w, r, ownerAway(&d))
 		return
 	}
-	b.out = append(appendDecision(b.out[:0], &d), '\n')
+	b.out = append(appendDecision(b.out[:0], &d, ofPolicy(&req)), '\n')
 	status := http.StatusOK
-	if verb == bucketring.VerbTake || verb == bucketring.VerbPeek {
-		ratefield.Set(w.Header(), &d)
+	switch req.Verb {
+	case bucketring.VerbTake, bucketring.VerbPeek:
+		setFields(w.Header(), &d)
+		fallthrough
+	case bucketring.VerbAdd:
 		if !d.Allowed {
-			status = http.StatusTooManyRequests
+			status = refusalStatus(&d)
 		}
 	}
+	h.countStatus(status)
 	writeJSON(w, status, b.out)
 }
 
-// prepare completes req and checks it. What a namespace needs is known to its
-// policy only.
-func prepare(req *bucketring.Request, verb bucketring.Verb) error {
-	req.Verb = verb
-	if verb == bucketring.VerbReset {
-		req.Cost = 0 // it has none
+// countStatus counts what is answered without a problem.
+func (h *Handler) countStatus(status int) {
+	if status == http.StatusServiceUnavailable {
+		h.counts.unavailable.Add(1)
 	}
-	if req.Namespace != "" {
+}
+
+// minToken and bucketring.MaxTokenLen bound a token in bytes.
+const minToken = 16
+
+// prepare completes req and checks it. What a namespace needs is known to its
+// policy only, and what ids stand for to the node that made them.
+func prepare(req *bucketring.Request) error {
+	if n := len(req.Token); n != 0 && (n < minToken || n > bucketring.MaxTokenLen) {
+		return bucketring.Invalidf("token has %d bytes, it must have %d to %d, at random", n, minToken, bucketring.MaxTokenLen)
+	}
+	if req.Verb == bucketring.VerbReset {
+		req.Cost, req.CostNanos = 0, 0 // it has none
+	}
+	if req.Namespace != "" || len(req.IDs) > 0 {
 		return nil
 	}
 	if len(req.Attributes) > 0 {
 		return bucketring.Invalidf("attributes are matched by a policy: give its namespace too")
 	}
 	return req.Validate()
-}
-
-// refused reports whether d refuses only because the key's owner is away.
-func refused(d *bucketring.Decision) bool {
-	return !d.Allowed && d.Source == bucketring.SourceFallbackClosed
 }
 
 // ownerAway returns the problem that stands for such a decision.

@@ -44,6 +44,9 @@ type Member struct {
 	// with four decimals.
 	Owned int     `json:"owned"`
 	Share float64 `json:"share"`
+	// PolicyHash identifies the policies in force there, in hexadecimal; nodes of a
+	// cluster should agree on it.
+	PolicyHash string `json:"policy_hash"`
 	// Self marks the answering node.
 	Self bool `json:"self"`
 	// Since is when the member took its State, shown in whole seconds UTC.

@@ -1,29 +1,34 @@
-// Package ratefield writes a decision as HTTP header fields.
+// Package ratefield writes the state of limits as HTTP header fields. It is the
+// one place that knows their names, their grammar and their rounding.
 //
 // # Model
 //
-// One call, [Set], puts at most four fields onto a header map:
+// A caller describes limits as [State], plain numbers, and appends fields to a
+// slice of whatever type it has for them:
 //
-//	X-RateLimit-Limit      capacity of the limit that the decision describes
-//	X-RateLimit-Remaining  what is left of it, rounded down
-//	X-RateLimit-Reset      Unix seconds when it is unused again, rounded up
-//	Retry-After            seconds, rounded up, at least 1; only on a denial
-//	                       that waiting can cure
+//	AppendXRateLimit  X-RateLimit-Limit, -Remaining, -Reset   of one limit
+//	AppendIETF        RateLimit-Policy, RateLimit             of a list of limits
+//	AppendRetryAfter  Retry-After                             of a denial
 //
-// The names keep their customary capitals in the map, so read them with
-// h["X-RateLimit-Limit"]: [net/http.Header.Get] looks for X-Ratelimit-Limit.
+// [Set] then puts the fields onto a header map. The names keep their customary
+// capitals there, so read them with h["X-RateLimit-Limit"]: the method Get of
+// http.Header looks for X-Ratelimit-Limit.
+//
+// Amounts are rounded down and times up, so a client that believes them is never
+// too early. Whatever stands in a State, no value leaves the grammar of its
+// field: numbers are clamped, and of a name only printable ASCII is kept.
 //
 // # What it does not do
 //
-// It chooses no limit: the [bucketring.Decision] already describes the right
-// one. It reads no clock, and a rounded time is never earlier than the true one.
-// The fields RateLimit and RateLimit-Policy of
-// draft-ietf-httpapi-ratelimit-headers-11 are not written yet; their place is a
-// file of their own beside xratelimit.go.
+// It chooses nothing: which limits are shown, in which style and whether at all
+// is for the policy to say. It reads no clock and imports none of our packages.
+//
+// RateLimit and RateLimit-Policy follow draft-ietf-httpapi-ratelimit-headers-11.
+// Drafts before and after it differ; ietf.go is all that follows this one.
 //
 // # Concurrency
 //
-// The functions keep nothing. A header map belongs to its caller.
+// The functions keep nothing. Slices and header maps belong to their caller.
 //
-// Read next: xratelimit.go.
+// Read next: field.go, xratelimit.go, ietf.go.
 package ratefield

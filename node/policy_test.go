@@ -1,0 +1,269 @@
+// policy_test.go: policies on three nodes. The semantics of policies are tested in
+// internal/policytest; here it is about several owners, leases and outages.
+
+package node_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/node"
+	"github.com/bucketring/bucketring/policy"
+)
+
+// withPolicy gives all nodes of a cluster a policy.
+func withPolicy(t testing.TB, c *cluster, text string) {
+	t.Helper()
+	p, err := policy.Parse("test.yaml", []byte(text), policy.Options{})
+	if err != nil {
+		t.Fatalf("Parse: %v", err)
+	}
+	set := (&policy.Set{}).WithPolicy(p)
+	for _, n := range c.nodes {
+		n.SetPolicies(set)
+	}
+}
+
+// call is a request in namespace test. Attributes come as name, value, name, value.
+func callOf(verb bucketring.Verb, cost int64, attributes ...string) bucketring.Request {
+	req := bucketring.Request{Verb: verb, Cost: cost, Namespace: "test", Attributes: map[string]string{}}
+	for i := 0; i+1 < len(attributes); i += 2 {
+		req.Attributes[attributes[i]] = attributes[i+1]
+	}
+	return req
+}
+
+// do asks one node and wants no error.
+func do(t testing.TB, n *node.Node, req bucketring.Request) bucketring.Decision {
+	t.Helper()
+	d, err := n.Take(context.Background(), req)
+	if err != nil {
+		t.Fatalf("Take(%v %v) = %v, want a decision", req.Verb, req.Attributes, err)
+	}
+	return d
+}
+
+// used is what the limits of a caller show as used.
+func used(t testing.TB, n *node.Node, attributes ...string) map[string]int64 {
+	t.Helper()
+	all := map[string]int64{}
+	for _, s := range do(t, n, callOf(bucketring.VerbUsage, 0, attributes...)).Limits {
+		all[s.Name] = s.Used
+	}
+	return all
+}
+
+// Two limits without a common attribute live in two places, mostly at two nodes.
+const twoPlaces = `
+apiVersion: limits/v1
+namespace: test
+limits:
+  - {name: of-user, key: [user], limit: 10, per: 1h, accuracy: strict}
+  - {name: of-team, key: [team], limit: 15, per: 1h, accuracy: strict}
+`
+
+func TestDeniedCallChargesNoPlace(t *testing.T) {
+	for i := range 20 { // other names, other owners
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 3)
+			withPolicy(t, c, twoPlaces)
+			a, b, team := fmt.Sprintf("a%d", i), fmt.Sprintf("b%d", i), fmt.Sprintf("t%d", i)
+			for j := range 10 {
+				if d := do(t, c.nodes[j%3], callOf(bucketring.VerbTake, 1, "user", a, "team", team)); !d.Allowed {
+					t.Fatalf("take %d = %+v, want it allowed", j+1, d)
+				}
+			}
+			// a's own limit denies: the team's must not be charged, and the other way round.
+			for j := range 6 {
+				d := do(t, c.nodes[j%3], callOf(bucketring.VerbTake, 1, "user", a, "team", team))
+				if d.Allowed || d.Name != "of-user" || len(d.Limits) != 2 || !d.Limits[1].Allowed || d.Limits[1].Remaining != 5 {
+					t.Fatalf("take of a spent user = %+v, want of-user to deny beside of-team with 5 left", d)
+				}
+			}
+			for range 5 {
+				do(t, c.nodes[1], callOf(bucketring.VerbTake, 1, "user", b, "team", team))
+			}
+			d := do(t, c.nodes[2], callOf(bucketring.VerbTake, 1, "user", b, "team", team))
+			if d.Allowed || d.Name != "of-team" {
+				t.Fatalf("take of a spent team = %+v, want of-team to deny", d)
+			}
+			if got := used(t, c.nodes[0], "user", b, "team", team); got["of-user"] != 5 || got["of-team"] != 15 {
+				t.Fatalf("used = %v, want of-user 5 and of-team 15", got)
+			}
+		})
+	}
+}
+
+// Whoever is faster at one place and loses at the other gives back what it took.
+func TestRacingCallsAcrossPlacesLoseNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		c.wires.slow(2 * time.Millisecond)
+		withPolicy(t, c, twoPlaces)
+		var admitted atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 60 {
+			wg.Go(func() {
+				d := do(t, c.nodes[i%3], callOf(bucketring.VerbTake, 1, "user", fmt.Sprint("u", i%6), "team", "t"))
+				if d.Allowed {
+					admitted.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		c.wires.slow(0)
+		for { // what is left can be taken by one after the other
+			any := false
+			for i := range 6 {
+				if do(t, c.nodes[0], callOf(bucketring.VerbTake, 1, "user", fmt.Sprint("u", i), "team", "t")).Allowed {
+					admitted.Add(1)
+					any = true
+				}
+			}
+			if !any {
+				break
+			}
+		}
+		if got := admitted.Load(); got != 15 {
+			t.Errorf("%d calls admitted, want exactly the team's 15", got)
+		}
+	})
+}
+
+const tenConcurrent = `
+apiVersion: limits/v1
+namespace: test
+limits:
+  - {name: jobs, kind: concurrency, key: [user], limit: 10, lease: {ttl: 10s, max: 1h}}
+`
+
+func TestTenConcurrentThroughThreeNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		withPolicy(t, c, tenConcurrent)
+		var mu sync.Mutex
+		var leases []string
+		var wg sync.WaitGroup
+		for i := range 200 {
+			wg.Go(func() {
+				d := do(t, c.nodes[i%3], callOf(bucketring.VerbTake, 1, "user", "u"))
+				mu.Lock()
+				defer mu.Unlock()
+				if d.Allowed != (len(d.Leases) == 1) {
+					t.Errorf("take = %v with leases %v, want one exactly if it is allowed", d.Allowed, d.Leases)
+				}
+				leases = append(leases, d.Leases...)
+			})
+		}
+		wg.Wait()
+		slices.Sort(leases)
+		if got := len(slices.Compact(slices.Clone(leases))); len(leases) != 10 || got != 10 {
+			t.Fatalf("%d leases, %d of them different, want exactly 10", len(leases), got)
+		}
+		renew := bucketring.Request{Verb: bucketring.VerbRenew, IDs: leases[:4]}
+		for i := range 3 { // from any node, for longer than a ttl
+			time.Sleep(5 * time.Second)
+			if d := do(t, c.nodes[i], renew); !d.Allowed || len(d.Leases) != 4 {
+				t.Fatalf("renew at n%d = %+v, want 4 leases reached", i+1, d)
+			}
+		}
+		if got := used(t, c.nodes[0], "user", "u"); got["jobs"] != 4 {
+			t.Fatalf("%d jobs after the other holders died, want 4", got["jobs"])
+		}
+		release := bucketring.Request{Verb: bucketring.VerbRelease, IDs: leases[:1]}
+		if d := do(t, c.nodes[2], release); !d.Allowed {
+			t.Fatalf("release = %+v, want the lease reached", d)
+		}
+		if d := do(t, c.nodes[1], release); d.Allowed || len(d.Leases) != 0 {
+			t.Fatalf("second release = %+v, want nothing reached", d)
+		}
+		if got := used(t, c.nodes[0], "user", "u"); got["jobs"] != 3 {
+			t.Fatalf("%d jobs after one release, repeated, want 3", got["jobs"])
+		}
+	})
+}
+
+// A holder that dies frees its slot within its ttl and a second.
+func TestDeadHolderFreesItsSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		withPolicy(t, c, tenConcurrent)
+		for i := range 10 {
+			do(t, c.nodes[i%3], callOf(bucketring.VerbTake, 1, "user", "u"))
+		}
+		time.Sleep(9999 * time.Millisecond)
+		if d := do(t, c.nodes[0], callOf(bucketring.VerbTake, 1, "user", "u")); d.Allowed {
+			t.Fatal("an 11th job was admitted before the first holders' ttl was over")
+		}
+		time.Sleep(time.Millisecond)
+		if d := do(t, c.nodes[0], callOf(bucketring.VerbTake, 1, "user", "u")); !d.Allowed {
+			t.Fatalf("take after the ttl = %+v, want a free slot", d)
+		}
+	})
+}
+
+func TestTokenTakesTheSameLeaseAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		withPolicy(t, c, tenConcurrent)
+		req := callOf(bucketring.VerbTake, 1, "user", "u")
+		req.Token = "0123456789abcdef"
+		first, second := do(t, c.nodes[0], req), do(t, c.nodes[1], req)
+		if !slices.Equal(first.Leases, second.Leases) || len(first.Leases) != 1 {
+			t.Errorf("leases %v and %v, want one and the same", first.Leases, second.Leases)
+		}
+		if got := used(t, c.nodes[2], "user", "u"); got["jobs"] != 1 {
+			t.Errorf("%d jobs, want 1", got["jobs"])
+		}
+	})
+}
+
+const reported = `
+apiVersion: limits/v1
+namespace: test
+limits:
+  - name: minutes
+    key: [user]
+    precision: 3
+    cost: {from: report, reserve: attr, attr: estimate}
+    limit: 100
+    per: 1d
+    algorithm: fixed_window
+`
+
+func TestThousandSettlementsOfATenth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		withPolicy(t, c, reported)
+		for i := range 1000 {
+			d := do(t, c.nodes[i%3], callOf(bucketring.VerbTake, 1, "user", "u"))
+			if !d.Allowed || d.Reservation == "" {
+				t.Fatalf("take %d = %+v, want it allowed with a reservation", i+1, d)
+			}
+			settle := bucketring.Request{Verb: bucketring.VerbSettle, IDs: []string{d.Reservation}, CostNanos: 100_000_000}
+			for range 2 { // the second changes nothing
+				if s := do(t, c.nodes[(i+1)%3], settle); s.Reservation != d.Reservation {
+					t.Fatalf("settle %d = %+v, want the reservation found", i+1, s)
+				}
+			}
+		}
+		if got := used(t, c.nodes[0], "user", "u")["minutes"]; got != 100_000 {
+			t.Errorf("used %d thousandths, want exactly 100000", got)
+		}
+		if d := do(t, c.nodes[0], callOf(bucketring.VerbTake, 1, "user", "u")); d.Allowed {
+			t.Error("a take was admitted with nothing left")
+		}
+		settle := bucketring.Request{Verb: bucketring.VerbSettle, IDs: []string{bucketring.ID{1}.Text(7)}, Cost: 1}
+		if _, err := c.nodes[0].Take(t.Context(), settle); !errors.Is(err, bucketring.ErrUnknownID) {
+			t.Errorf("settle of what nobody reserved = %v, want ErrUnknownID", err)
+		}
+	})
+}

@@ -27,6 +27,7 @@ type config struct {
 	Listen    listen
 	Advertise string
 	Cluster   clusterConfig
+	Policies  string
 	KeyFile   string
 	Insecure  bool
 	Budget    time.Duration
@@ -111,7 +112,7 @@ func (src *source) addFile(name string, table []setting) (problems []error) {
 }
 
 // clientEnviron are names that belong to commands other than serve and dev.
-var clientEnviron = []string{"BUCKETRING_CONFIG", "BUCKETRING_ADDR"}
+var clientEnviron = []string{"BUCKETRING_CONFIG", "BUCKETRING_ADDR", "BUCKETRING_ADMIN_ADDR"}
 
 // injected reports whether Kubernetes sets a name by itself, for a Service that
 // is called bucketring.

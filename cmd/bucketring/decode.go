@@ -30,7 +30,7 @@ func (src *source) decode() (*config, error) {
 		Cluster: clusterConfig{
 			Join: d.seeds("cluster.join"), Label: d.text("cluster.label"), BootstrapAfter: d.duration("cluster.bootstrap-after"),
 		},
-		KeyFile: d.text("key-file"), Insecure: d.boolean("insecure"), Budget: d.duration("forward-budget"),
+		Policies: d.text("policies"), KeyFile: d.text("key-file"), Insecure: d.boolean("insecure"), Budget: d.duration("forward-budget"),
 		MaxKeys: d.number("max-keys"), MaxMemory: d.bytes("max-memory"), Drain: d.duration("drain-timeout"),
 		LogLevel: d.choice("log.level", "debug", "info", "warn", "error"),
 		LogJSON:  d.choice("log.format", "text", "json") == "json",

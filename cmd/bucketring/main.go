@@ -100,8 +100,8 @@ Exit codes: 0 ok or allowed, 1 error, 2 usage or invalid configuration, 3 denied
 		verbCommand("peek", "Ask what a take would get; change nothing"),
 		verbCommand("refund", "Give tokens back, never above full"),
 		verbCommand("reset", "Forget what a key has used"),
-		membersCommand(), ringCommand(), explainCommand(),
-		keyringCommand(), configCommand(), healthCommand(), versionCommand(),
+		usageCommand(), membersCommand(), ringCommand(), explainCommand(),
+		policyCommand(), reloadCommand(), keyringCommand(), configCommand(), healthCommand(), versionCommand(),
 	)
 	return root
 }

@@ -67,6 +67,7 @@ type server struct {
 	doors   doors
 	metrics *metrics.Metrics
 	node    *node.Node
+	keeper  *keeper
 	pool    *transport.Pool
 	peers   *transport.PeerServer
 	api     *transport.Server
@@ -137,6 +138,7 @@ func (s *server) wire() error {
 	peers := transport.PeerConfig{
 		Node: s.cfg.NodeName, Boot: uint64(time.Now().UnixNano()), RingSettings: s.placer.Settings(),
 		Silence: max(s.cfg.Budget, transport.DefaultSilence), Observe: s.metrics.ObserveFrame, Logger: s.log,
+		Told: func(n transport.Notice) error { return s.keeper.told(n) },
 	}
 	if s.keys.secret != nil {
 		if peers.Identity, err = transport.NewIdentity(s.keys.secret, s.cfg.NodeName); err != nil {
@@ -151,10 +153,17 @@ func (s *server) wire() error {
 	if err != nil {
 		return asExit(err)
 	}
+	s.keeper = &keeper{path: s.cfg.Policies, node: s.node, log: s.log, tell: s.tellPolicies, spreader: newSpreader()}
+	if s.cfg.Listen.Gossip != "" {
+		s.keeper.spreader.tell = s.pool.Tell
+	}
+	if err := s.keeper.start(); err != nil {
+		return err
+	}
 	s.peers = transport.NewPeerServer(peers, s.node.Local())
 	s.api = transport.NewServer(s.node.Door("grpc"))
 	s.http = httpapi.New(httpapi.Config{
-		Limiter: s.node.Door("http"), View: (*view)(s), Health: &httpapi.Health{Checks: s.health.checks}, Logger: s.log,
+		Limiter: s.node.Door("http"), Policies: s.node.Policies, View: (*view)(s), Health: &httpapi.Health{Checks: s.health.checks}, Logger: s.log,
 	})
 	return nil
 }
@@ -178,6 +187,8 @@ func memoryFor(cfg *config) int64 {
 // peers, which will ask at once, and that for operators, who may look on.
 func (s *server) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return s.node.Run(ctx) })
+	group.Go(func() error { return s.keeper.run(ctx) })
+	group.Go(func() error { return s.keeper.spreader.run(ctx) })
 	if s.doors.peer != nil {
 		s.doors.serveGRPC(group, "peer", s.doors.peer, s.peers.GRPC())
 	}
@@ -185,7 +196,7 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 		s.doors.serveHTTP(group, "admin", s.doors.admin, s.adminServer())
 	}
 	src := metrics.Sources{
-		Node: s.node.Stats, Version: version, Insecure: s.cfg.Insecure,
+		Node: s.node.Stats, Policies: s.policyStats, Version: version, Insecure: s.cfg.Insecure,
 		Panics: map[string]func() int64{
 			"http": func() int64 { return int64(s.http.Stats().Panics) }, "grpc": s.api.Panics,
 		},
@@ -211,13 +222,37 @@ func (s *server) join(ctx context.Context) error {
 		Name: s.cfg.NodeName, Bind: s.doors.gossip, Advertise: s.cfg.Advertise, Peer: s.doors.peer.Addr().String(),
 		Seeds: s.cfg.Cluster.Join, BootstrapAfter: s.cfg.Cluster.BootstrapAfter,
 		Access: cluster.Access{Label: s.cfg.Cluster.Label, Keys: s.keys.gossip, Insecure: s.cfg.Insecure},
-		Placer: s.placer, OnRing: s.follow, Logger: s.log,
+		Placer: s.placer, PolicyHash: s.node.Policies().Hash(), OnRing: s.follow, Logger: s.log,
 	})
 	if err != nil {
 		return err
 	}
 	s.cluster.Store(c)
+	s.tellPolicies(s.node.Policies().Hash()) // they may have changed meanwhile
 	return nil
+}
+
+// tellPolicies has the other nodes see which policies this one has.
+func (s *server) tellPolicies(hash uint64) {
+	if c := s.cluster.Load(); c != nil {
+		c.SetPolicyHash(hash)
+	}
+}
+
+// policyStats is the state of the policies, for metrics.
+func (s *server) policyStats() metrics.Policies {
+	set := s.node.Policies()
+	stats := metrics.Policies{Hashes: map[string]string{}}
+	stats.OK, stats.Loaded = s.keeper.ok()
+	for _, p := range set.Policies() {
+		stats.Hashes[p.Namespace()] = fmt.Sprintf("%016x", p.Hash())
+	}
+	for _, m := range (*view)(s).known() {
+		if m.State == cluster.StateActive && !m.Self && m.PolicyHash != set.Hash() {
+			stats.Mismatch++
+		}
+	}
+	return stats
 }
 
 // follow makes a new ring the one that decides: first the links, then the ring
@@ -230,6 +265,7 @@ func (s *server) follow(r *ring.Ring) {
 		}
 	}
 	s.pool.Retain(targets)
+	s.keeper.spreader.changed()
 	s.node.SetRing(r)
 	s.log.Info("ring changed", "version", r.Version, "members", len(r.Members), "fingerprint", fmt.Sprintf("%016x", r.Fingerprint))
 }

@@ -36,6 +36,7 @@ func settings(dev bool) []setting {
 		{"cluster.join", []string{}, "other nodes, comma separated: host:port, dns+host:port or dnssrv+name"},
 		{"cluster.label", "", "name of the cluster; nodes with another label do not hear each other"},
 		{"cluster.bootstrap-after", 10 * time.Second, "how long to look for other nodes before starting alone"},
+		{"policies", "", "policy file, or folder of them, to load and watch; empty serves only limits that come with the call"},
 		{"key-file", "", "file with the cluster's secrets, made by: bucketring keyring init FILE"},
 		{"insecure", false, "allow listeners beyond loopback without a key file: anyone who reaches them is trusted"},
 		{"forward-budget", 25 * time.Millisecond, "how long a call may wait for the node that owns its key"},

@@ -31,6 +31,7 @@ func (v *view) Members() httpapi.Members {
 		answer.Members = append(answer.Members, httpapi.Member{
 			Name: m.Name, State: m.State.String(), Gossip: m.Addr, Peer: m.Peer, Zone: m.Zone,
 			Owned: owned[m.Name], Share: share(owned[m.Name]), Self: m.Self, Since: m.Since,
+			PolicyHash: fmt.Sprintf("%016x", m.PolicyHash),
 		})
 	}
 	return answer
@@ -41,7 +42,9 @@ func (v *view) known() []cluster.Member {
 	if c := v.cluster.Load(); c != nil {
 		return c.Members()
 	}
-	return []cluster.Member{{Name: v.cfg.NodeName, State: cluster.StateActive, Self: true, Since: v.began}}
+	return []cluster.Member{{
+		Name: v.cfg.NodeName, State: cluster.StateActive, Self: true, Since: v.began, PolicyHash: v.node.Policies().Hash(),
+	}}
 }
 
 // Ring implements httpapi.View.

@@ -9,7 +9,9 @@ package metrics
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"runtime"
+	"slices"
 	"time"
 
 	gometrics "github.com/hashicorp/go-metrics"
@@ -30,11 +32,21 @@ type Sources struct {
 	Cluster func() cluster.Stats
 	Links   func() []transport.PeerStats
 	Peers   func() transport.ServerStats
+	// Policies tells of the last load; nil for a node without policies.
+	Policies func() Policies
 	// Panics counts calls that ended in a panic, by door.
 	Panics map[string]func() int64
 	// Version is this program's, Insecure whether strangers are let in.
 	Version  string
 	Insecure bool
+}
+
+// Policies are the policies of a node as they are shown.
+type Policies struct {
+	OK       bool      // the last load had no error
+	Loaded   time.Time // of the last load that changed them
+	Hashes   map[string]string
+	Mismatch int // members with other policies
 }
 
 // Metrics is a registry and what feeds it.
@@ -129,6 +141,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	if c.src.Peers != nil {
 		collectPeers(s, c.src.Peers())
 	}
+	if c.src.Policies != nil {
+		collectPolicies(s, c.src.Policies())
+	}
 	for door, count := range c.src.Panics {
 		s.put(panics, float64(count()), door)
 	}
@@ -137,11 +152,11 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 func (c collector) node(s sink, stats node.Stats) {
 	for _, door := range stats.Doors {
 		for _, d := range door.Decisions {
-			result := "denied"
-			if d.Allowed {
-				result = "allowed"
+			limit := d.Limit
+			if d.Namespace == "" {
+				limit = "inline"
 			}
-			s.put(decisions, float64(d.Count), "", "inline", result, d.Source.String(), door.Door)
+			s.put(decisions, float64(d.Count), d.Namespace, limit, result(d.Allowed), d.Source.String(), door.Door)
 		}
 		s.put(callErrors, float64(door.Errors), door.Door)
 	}
@@ -156,6 +171,52 @@ func (c collector) node(s sink, stats node.Stats) {
 	s.put(ringVersion, float64(stats.RingVersion))
 	s.put(ringOwned, float64(stats.Owned))
 	s.put(clockStep, stats.ClockStep.Seconds())
+	s.put(leases, float64(stats.Table.Leases))
+	s.put(reservations, float64(stats.Table.Reservations))
+	for _, l := range stats.Policies.Shadowed {
+		s.put(shadowed, float64(l.Count), l.Namespace, l.Limit)
+	}
+	for _, l := range stats.Policies.Unplanned {
+		s.put(unplanned, float64(l.Count), l.Namespace, l.Limit)
+	}
+	for _, l := range stats.Policies.Labelled {
+		m := policyDecisions
+		m.labels = append(slices.Clone(m.labels), labelNames(l.Names)...)
+		s.put(m, float64(l.Count), append([]string{l.Namespace, l.Limit, result(l.Allowed)}, l.Values...)...)
+	}
+}
+
+func result(allowed bool) string {
+	if allowed {
+		return "allowed"
+	}
+	return "denied"
+}
+
+// labelNames makes names that Prometheus allows of attributes, and none of ours.
+func labelNames(attributes []string) []string {
+	names := make([]string, len(attributes))
+	for i, name := range attributes {
+		name = notInLabels.ReplaceAllString(name, "_")
+		if slices.Contains(policyDecisions.labels, name) || name[0] >= '0' && name[0] <= '9' {
+			name = "attr_" + name
+		}
+		names[i] = name
+	}
+	return names
+}
+
+var notInLabels = regexp.MustCompile(`[^a-zA-Z0-9_]`)
+
+func collectPolicies(s sink, p Policies) {
+	s.put(reloadSuccess, boolean(p.OK))
+	if !p.Loaded.IsZero() {
+		s.put(reloadTime, float64(p.Loaded.Unix()))
+	}
+	for namespace, hash := range p.Hashes {
+		s.put(policyInfo, 1, namespace, hash)
+	}
+	s.put(policyMismatch, float64(p.Mismatch))
 }
 
 func collectCluster(s sink, stats cluster.Stats) {

@@ -29,13 +29,25 @@ func scrape(t *testing.T) string {
 		Door: "http", Errors: 2, Decisions: []node.DecisionCount{
 			{Source: bucketring.SourceOwner, Allowed: true, Count: 41},
 			{Source: bucketring.SourceFallbackShare, Count: 3},
+			{Namespace: "voicedub", Limit: "write-minute", Source: bucketring.SourceOwner, Count: 5},
 		},
-	}}}
+	}}, Policies: node.PolicyStats{
+		Shadowed:  []node.LimitCount{{Namespace: "voicedub", Limit: "trial", Count: 6}},
+		Unplanned: []node.LimitCount{{Namespace: "uberduck", Limit: "requests-day", Count: 7}},
+		Labelled: []node.LabelCount{
+			{Namespace: "plaud", Limit: "client-minute", Allowed: true, Names: []string{"method", "client-id"}, Values: []string{"GET", "c1"}, Count: 8},
+			{Namespace: "other", Limit: "l", Names: []string{"limit"}, Values: []string{"x"}, Count: 9},
+		},
+	}}
+	stats.Table.Leases, stats.Table.Reservations = 11, 12
 	m.Watch(metrics.Sources{
 		Node:    func() node.Stats { return stats },
 		Cluster: func() cluster.Stats { return cluster.Stats{Active: 3, Dead: 1} },
 		Links:   func() []transport.PeerStats { return []transport.PeerStats{{Peer: "n2", Up: true, Answered: 9}} },
 		Peers:   func() transport.ServerStats { return transport.ServerStats{Decided: 5} },
+		Policies: func() metrics.Policies {
+			return metrics.Policies{OK: true, Loaded: time.Unix(1704067200, 0), Hashes: map[string]string{"voicedub": "00ff"}, Mismatch: 2}
+		},
 		Panics:  map[string]func() int64{"http": func() int64 { return 1 }},
 		Version: "1.2.3",
 	})
@@ -52,6 +64,17 @@ func TestScrape(t *testing.T) {
 	for _, line := range []string{
 		`bucketring_decisions_total{door="http",limit="inline",namespace="",result="allowed",source="owner"} 41`,
 		`bucketring_decisions_total{door="http",limit="inline",namespace="",result="denied",source="fallback_share"} 3`,
+		`bucketring_decisions_total{door="http",limit="write-minute",namespace="voicedub",result="denied",source="owner"} 5`,
+		`bucketring_shadow_denials_total{limit="trial",namespace="voicedub"} 6`,
+		`bucketring_unplanned_denials_total{limit="requests-day",namespace="uberduck"} 7`,
+		`bucketring_policy_decisions_total{client_id="c1",limit="client-minute",method="GET",namespace="plaud",result="allowed"} 8`,
+		`bucketring_policy_decisions_total{attr_limit="x",limit="l",namespace="other",result="denied"} 9`,
+		`bucketring_leases 11`,
+		`bucketring_reservations 12`,
+		`bucketring_policy_reload_success 1`,
+		`bucketring_policy_reload_timestamp_seconds 1.7040672e+09`,
+		`bucketring_policy_info{hash="00ff",namespace="voicedub"} 1`,
+		`bucketring_policy_mismatch 2`,
 		`bucketring_decision_duration_seconds_count{path="forward"} 1`,
 		`bucketring_forward_duration_seconds_count 1`,
 		`bucketring_forward_batch_size_sum 17`,

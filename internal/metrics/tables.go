@@ -23,6 +23,15 @@ var (
 	callErrors       = metric{"bucketring_call_errors_total", counter, "Calls that ended in an error instead of a decision.", []string{"door"}}
 	panics           = metric{"bucketring_panics_total", counter, "Calls that ended in a panic, which cost that call alone.", []string{"door"}}
 
+	shadowed       = metric{"bucketring_shadow_denials_total", counter, "Calls that a limit in shadow mode would have denied.", []string{"namespace", "limit"}}
+	unplanned      = metric{"bucketring_unplanned_denials_total", counter, "Calls denied because the policy has no number for the caller's plan.", []string{"namespace", "limit"}}
+	reloadSuccess  = metric{"bucketring_policy_reload_success", gauge, "1 if the last load of the policies had no error.", nil}
+	reloadTime     = metric{"bucketring_policy_reload_timestamp_seconds", gauge, "Unix time of the last load that changed the policies.", nil}
+	policyInfo     = metric{"bucketring_policy_info", gauge, "Policies in force, with the hash of each.", []string{"namespace", "hash"}}
+	policyMismatch = metric{"bucketring_policy_mismatch", gauge, "Members whose policies differ from this node's.", nil}
+	leases         = metric{"bucketring_leases", gauge, "Leases of concurrency limits that are out.", nil}
+	reservations   = metric{"bucketring_reservations", gauge, "Costs that are still to be settled, or were lately.", nil}
+
 	keys       = metric{"bucketring_keys", gauge, "Counters held.", nil}
 	storeBytes = metric{"bucketring_store_bytes", gauge, "Estimated memory of the counters.", nil}
 	evictions  = metric{"bucketring_evictions_total", counter, "Counters dropped; none of them was in use.", []string{"reason"}}
@@ -53,6 +62,9 @@ var (
 	insecure  = metric{"bucketring_insecure", gauge, "1 if listeners are open to strangers.", nil}
 	buildInfo = metric{"bucketring_build_info", gauge, "Version of the program and of Go.", []string{"version", "go"}}
 )
+
+// policyDecisions have the labels that their policy names, after these.
+var policyDecisions = metric{"bucketring_policy_decisions_total", counter, "Decisions by policies that name labels, by these.", []string{"namespace", "limit", "result"}}
 
 // A sink takes the values of one scrape.
 type sink struct{ out chan<- prometheus.Metric }

@@ -1,0 +1,248 @@
+// keeper.go keeps a node's policies: loads them, watches them, and takes what
+// operators put at run time.
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/internal/httpapi"
+	"github.com/bucketring/bucketring/node"
+	"github.com/bucketring/bucketring/policy"
+	"github.com/bucketring/bucketring/transport"
+)
+
+// A keeper is the only one who changes the policies of a node.
+type keeper struct {
+	path     string // file or folder; empty for none
+	node     *node.Node
+	log      *slog.Logger
+	tell     func(hash uint64) // the cluster, if there is one
+	kick     chan chan<- error // forces a load
+	spreader *spreader
+	first    *policy.Set // what start loaded
+
+	mu       sync.Mutex
+	problems policy.Errors // of the last load; guarded by mu
+	loaded   time.Time     // of the last change; guarded by mu
+}
+
+var _ httpapi.Admin = (*keeper)(nil)
+
+// policyOptions let policies read the environment.
+func policyOptions() policy.Options { return policy.Options{Env: os.LookupEnv} }
+
+// start loads the policies for the first time, when any problem is fatal.
+func (k *keeper) start() error {
+	k.kick = make(chan chan<- error)
+	if k.path == "" {
+		return nil
+	}
+	set, err := policy.Load(k.path, policyOptions())
+	if err != nil {
+		return usage(fmt.Errorf("policies: %w", err))
+	}
+	k.first = set
+	k.take(set, nil)
+	return nil
+}
+
+// run watches the policies until ctx is done. SIGHUP looks at once.
+func (k *keeper) run(ctx context.Context) error {
+	if k.path == "" {
+		return k.refuseLoads(ctx)
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangup:
+				_ = k.Reload(ctx) // take has logged what is wrong
+			}
+		}
+	}()
+	opt := policyOptions()
+	opt.Known = k.first
+	return policy.Watch(ctx, k.path, opt, k.kick, k.take)
+}
+
+// refuseLoads answers those who want a load although there is nothing to load.
+func (k *keeper) refuseLoads(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case done := <-k.kick:
+			done <- errors.New("this node has no policies: start it with --policies")
+		}
+	}
+}
+
+// take makes what was loaded the policies in force. What did not load keeps its
+// old policy.
+func (k *keeper) take(set *policy.Set, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.problems = nil
+	if err != nil && !errors.As(err, &k.problems) {
+		k.problems = policy.Errors{{File: k.path, Text: err.Error()}}
+	}
+	for _, p := range k.problems {
+		k.log.Error("policy not loaded", "err", p.Error())
+	}
+	k.useLocked(k.node.Policies().Reload(set))
+}
+
+// useLocked makes a set the node's, if it differs.
+func (k *keeper) useLocked(set *policy.Set) {
+	before := k.node.Policies()
+	k.node.SetPolicies(set)
+	if set.Hash() == before.Hash() && !k.loaded.IsZero() {
+		return
+	}
+	k.loaded = time.Now()
+	for _, p := range set.Policies() {
+		k.log.Info("policy active", "policy", p.Namespace(), "hash", fmt.Sprintf("%016x", p.Hash()))
+	}
+	if k.tell != nil {
+		k.tell(set.Hash())
+	}
+}
+
+// Reload implements httpapi.Admin.
+func (k *keeper) Reload(ctx context.Context) error {
+	done := make(chan error, 1)
+	select {
+	case k.kick <- done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Policies implements httpapi.Admin.
+func (k *keeper) Policies() []httpapi.PolicyStatus {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var all []httpapi.PolicyStatus
+	files := map[string]int{}
+	for _, p := range k.node.Policies().Policies() {
+		files[p.File()] = len(all)
+		all = append(all, httpapi.PolicyStatus{
+			Namespace: p.Namespace(), File: p.File(), Hash: p.Hash(), LoadedAt: k.loaded,
+		})
+	}
+	for _, problem := range k.problems {
+		at, ok := files[problem.File]
+		if !ok { // a file whose namespace never loaded
+			at = len(all)
+			files[problem.File] = at
+			all = append(all, httpapi.PolicyStatus{File: problem.File})
+		}
+		all[at].Errors = append(all[at].Errors, problem.Error())
+	}
+	return all
+}
+
+// PutPolicy implements httpapi.Admin.
+func (k *keeper) PutPolicy(ctx context.Context, namespace string, text []byte) error {
+	return k.put(ctx, subject{noticePolicy, namespace, ""}, word{Version: k.spreader.version(), Text: text})
+}
+
+// PutTable implements httpapi.Admin.
+func (k *keeper) PutTable(ctx context.Context, namespace, table string, rows map[string]map[string]string, replace bool) error {
+	now := k.spreader.version()
+	w := word{Rows: make(map[string]row, len(rows))}
+	if replace {
+		w.Since = now
+	}
+	for key, fields := range rows {
+		w.Rows[key] = row{now, fields}
+	}
+	return k.put(ctx, subject{noticeTable, namespace, table}, w)
+}
+
+// PutOverrides implements httpapi.Admin.
+func (k *keeper) PutOverrides(ctx context.Context, namespace string, text []byte) error {
+	return k.put(ctx, subject{noticeOverrides, namespace, ""}, word{Version: k.spreader.version(), Text: text})
+}
+
+// put makes a word the newest here and brings it to the other nodes.
+func (k *keeper) put(ctx context.Context, about subject, w word) error {
+	if err := k.believe(about, w); err != nil {
+		return err
+	}
+	if err := k.spreader.spread(ctx, about); err != nil {
+		k.log.Warn("not all nodes know yet what was put", "err", err)
+	}
+	return nil
+}
+
+// told takes a notice of another node.
+func (k *keeper) told(n transport.Notice) error {
+	var w word
+	if err := json.Unmarshal(n.Text, &w); err != nil {
+		return fmt.Errorf("notice of %s: %w", n.Kind, err)
+	}
+	return k.believe(subject{n.Kind, n.Namespace, n.Name}, w)
+}
+
+// believe puts a word in force if it is good, and remembers it then.
+func (k *keeper) believe(about subject, w word) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	before := k.node.Policies()
+	set, err := applied(before, about, k.spreader.would(about, w))
+	if err != nil {
+		return err
+	}
+	k.spreader.hear(about, w)
+	k.useLocked(set)
+	return nil
+}
+
+// applied returns a set in which a word is in force.
+func applied(set *policy.Set, about subject, w word) (*policy.Set, error) {
+	switch about.kind {
+	case noticePolicy:
+		p, err := policy.Parse(about.namespace, w.Text, policyOptions())
+		if err != nil {
+			return nil, err
+		}
+		if p.Namespace() != about.namespace {
+			return nil, bucketring.Invalidf("the policy is for namespace %q, not %q", p.Namespace(), about.namespace)
+		}
+		return set.WithPolicy(p), nil
+	case noticeOverrides:
+		return set.WithOverrides(about.namespace, w.Text)
+	case noticeTable:
+		return set.WithRows(about.namespace, about.name, w.fields(), w.Since > 0), nil
+	}
+	return nil, bucketring.Invalidf("unknown notice %q: nodes of one cluster should run one version", about.kind)
+}
+
+// ok reports whether the last load had no problem, and when the policies changed.
+func (k *keeper) ok() (ok bool, changed time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.problems == nil, k.loaded
+}

@@ -1,0 +1,111 @@
+// usage.go asks what a caller has used, and has a node load its policies anew.
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// usageAnswer is what the command reads of GET /v1/usage. Amounts keep their
+// decimals; null is unlimited, or no reset.
+type usageAnswer struct {
+	Namespace string       `json:"namespace"`
+	Limits    []usageLimit `json:"limits"`
+}
+
+type usageLimit struct {
+	Name      string       `json:"name"`
+	Kind      string       `json:"kind"`
+	Unit      string       `json:"unit"`
+	Used      json.Number  `json:"used"`
+	Limit     *json.Number `json:"limit"`
+	Remaining *json.Number `json:"remaining"`
+	ResetAt   *int64       `json:"reset_at"`
+}
+
+func usageCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "usage NAMESPACE ATTRIBUTE=VALUE...", Short: "Show what a caller has used of a policy's limits",
+		Args: cobra.MinimumNArgs(1), Example: "  bucketring usage voicedub user=u1",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			query := url.Values{"namespace": {args[0]}}
+			for _, arg := range args[1:] {
+				name, value, ok := strings.Cut(arg, "=")
+				if !ok {
+					return usage(fmt.Errorf("%q is not ATTRIBUTE=VALUE, such as user=u1", arg))
+				}
+				query.Set(name, value)
+			}
+			var u usageAnswer
+			if _, err := askerOf(cmd).call(cmd.Context(), http.MethodGet, "/v1/usage?"+query.Encode(), nil, &u); err != nil {
+				return err
+			}
+			return output(cmd, u, u.text)
+		},
+	}
+	addAddr(cmd)
+	addOutput(cmd)
+	return cmd
+}
+
+func (u *usageAnswer) text() string {
+	cells := [][]string{{"LIMIT", "KIND", "USED", "OF", "REMAINING", "UNIT", "RESET"}}
+	for _, l := range u.Limits {
+		reset := "-"
+		if l.ResetAt != nil {
+			reset = time.Unix(*l.ResetAt, 0).UTC().Format(time.RFC3339)
+		}
+		cells = append(cells, []string{l.Name, l.Kind, l.Used.String(), orUnlimited(l.Limit), orUnlimited(l.Remaining), l.Unit, reset})
+	}
+	return columns(cells)
+}
+
+func orUnlimited(n *json.Number) string {
+	if n == nil {
+		return "unlimited"
+	}
+	return n.String()
+}
+
+func reloadCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "reload", Short: "Have a node load its policies anew", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			addr, _ := cmd.Flags().GetString("admin-addr")
+			if addr == "" {
+				addr = os.Getenv("BUCKETRING_ADMIN_ADDR")
+			}
+			if addr == "" {
+				addr = "127.0.0.1:7753"
+			}
+			var loaded struct {
+				Policies []struct {
+					Namespace string `json:"namespace"`
+					File      string `json:"file"`
+					Hash      string `json:"hash"`
+				} `json:"policies"`
+			}
+			if _, err := newAsker(addr).call(cmd.Context(), http.MethodPost, "/v1/admin/reload", nil, &loaded); err != nil {
+				return err
+			}
+			return output(cmd, loaded, func() string {
+				cells := [][]string{{"NAMESPACE", "HASH", "FILE"}}
+				for _, p := range loaded.Policies {
+					cells = append(cells, []string{p.Namespace, p.Hash, p.File})
+				}
+				return columns(cells)
+			})
+		},
+	}
+	cmd.Flags().String("admin-addr", "", "admin address of a node [BUCKETRING_ADMIN_ADDR] (default 127.0.0.1:7753)")
+	addOutput(cmd)
+	return cmd
+}

@@ -1,7 +1,7 @@
 # Everything that a developer types. Go, git and make are enough; the targets for
 # containers need Docker, and generate needs protoc.
 
-MODULES   := . deploy/test bench/rivals
+MODULES   := . deploy/test bench/rivals docs/examples/websocket
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 REVISION  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGE     ?= bucketring:dev
@@ -30,10 +30,12 @@ build: ## Build the static, stripped binary and show its size
 test: ## Run all tests, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo "no C compiler: the race detector stays off")
 	go test $(RACE) ./...
+	go -C docs/examples/websocket test $(RACE) ./...
 	go -C deploy/test test -count=1 -v ./...
 
 race: ## Run all tests anew, in random order, and insist on the race detector
 	go test -race -count=1 -shuffle=on ./...
+	go -C docs/examples/websocket test -race -count=1 ./...
 	go -C deploy/test test -race -count=1 -v ./...
 
 fuzz: ## Run every fuzz target for FUZZTIME, 5s if not given

@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
@@ -59,20 +61,25 @@ func Dial(_ context.Context, cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Take asks the node that answered last, and each other one once if that fails.
-// A call that was lost on its way may be charged twice then, which only denies.
-// A refund would be given twice, so only one node is asked for it; the next call
-// begins at another one, and so does one after a call that ran out of time.
+// Take asks the node that answered last, and each other one once if that fails. A
+// rate may be charged twice then, for a call that was lost on its way, which only
+// denies; leases and reservations are made once, and the other verbs can be
+// repeated. Not so a refund or an addition to a level: only one node is asked for
+// it. After such a failure, and after a call that ran out of time, the next call
+// begins at another node.
 func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
 	count := uint32(len(c.nodes))
 	first := c.next.Load()
+	if count > 1 && req.Token == "" && leases(&req) {
+		req.Token = rand.Text()
+	}
 	var failed error
 	for i := range count {
 		no := (first + i) % count
 		d, err := c.nodes[no].Take(ctx, req)
 		away := errors.Is(err, bucketring.ErrUnavailable)
 		switch {
-		case errors.Is(err, context.DeadlineExceeded), away && req.Verb == bucketring.VerbRefund:
+		case errors.Is(err, context.DeadlineExceeded), away && !repeatable(req.Verb):
 			c.next.Store((no + 1) % count)
 			return d, err
 		case !away || ctx.Err() != nil:
@@ -84,6 +91,20 @@ func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.D
 		failed = err
 	}
 	return bucketring.Decision{}, failed
+}
+
+// repeatable reports whether a call may be sent again that was perhaps carried out.
+// Renewals, releases and resets say how things shall be, as does a set; of
+// settlements the first one wins.
+func repeatable(v bucketring.Verb) bool {
+	return v != bucketring.VerbRefund && v != bucketring.VerbAdd
+}
+
+// leases reports whether a call may be given leases or a reservation, which a
+// second try without a token would make anew and nobody would end.
+func leases(req *bucketring.Request) bool {
+	held := func(l bucketring.Limit) bool { return l.Kind == bucketring.KindConcurrency }
+	return req.Verb == bucketring.VerbTake && (req.Namespace != "" || slices.ContainsFunc(req.Limits, held))
 }
 
 // Close ends the connections. Calls under way fail.

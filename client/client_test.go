@@ -26,19 +26,33 @@ func want(t *testing.T, what string, counts []int, nodes ...*node) {
 	}
 }
 
+// calls has one call for each verb.
+func calls() []bucketring.Request {
+	all := make([]bucketring.Request, bucketring.VerbUsage+1)
+	for v := range all {
+		all[v] = call
+		switch verb := bucketring.Verb(v); verb {
+		case bucketring.VerbRenew, bucketring.VerbRelease, bucketring.VerbSettle:
+			all[v] = bucketring.Request{IDs: []string{bucketring.ID{1}.Text(7)}}
+		case bucketring.VerbAdd, bucketring.VerbSet, bucketring.VerbUsage:
+			all[v] = bucketring.Request{Namespace: "lesan", Attributes: stream}
+		}
+		all[v].Verb = bucketring.Verb(v)
+	}
+	return all
+}
+
 func TestVerbsReachTheNode(t *testing.T) {
 	w := newWorld(t)
 	a := w.start("a", nil)
 	c := w.client()
-	for _, verb := range []bucketring.Verb{bucketring.VerbTake, bucketring.VerbPeek, bucketring.VerbRefund, bucketring.VerbReset} {
-		req := call
-		req.Verb = verb
+	for _, req := range calls() {
 		d, err := c.Take(t.Context(), req)
-		if err != nil || !d.Allowed || d.Remaining != 9 {
-			t.Errorf("Take(%v) = %+v, %v, want 9 left", verb, d, err)
+		if err != nil || !d.Allowed || req.Limits != nil && d.Remaining != 9 {
+			t.Errorf("Take(%v) = %+v, %v, want 9 left", req.Verb, d, err)
 		}
-		if a.verb != verb {
-			t.Errorf("%v arrived as %v", verb, a.verb)
+		if a.last.Verb != req.Verb {
+			t.Errorf("%v arrived as %v", req.Verb, a.last.Verb)
 		}
 	}
 }
@@ -117,21 +131,60 @@ func TestNoFailoverForAnAnswer(t *testing.T) {
 	want(t, "denial", []int{1, 0}, a, b)
 }
 
-// TestRefundIsNotRepeated: one that was lost on its way may have been given.
-func TestRefundIsNotRepeated(t *testing.T) {
-	w := newWorld(t)
-	a, b := w.start("a", away), w.start("b", nil)
-	c := w.client()
-	refund := call
-	refund.Verb = bucketring.VerbRefund
-	if _, err := c.Take(t.Context(), refund); !errors.Is(err, bucketring.ErrUnavailable) {
-		t.Errorf("Take(refund) = %v, want ErrUnavailable", err)
+// TestWhatIsRepeated: a call that was lost on its way may have been carried out, and
+// a second refund or addition would count again.
+func TestWhatIsRepeated(t *testing.T) {
+	for _, req := range calls() {
+		t.Run(req.Verb.String(), func(t *testing.T) {
+			w := newWorld(t)
+			a, b := w.start("a", away), w.start("b", nil)
+			c := w.client()
+			if req.Verb != bucketring.VerbRefund && req.Verb != bucketring.VerbAdd {
+				if _, err := c.Take(t.Context(), req); err != nil {
+					t.Errorf("Take(%v) = %v, want the next node's decision", req.Verb, err)
+				}
+				want(t, "both tries", []int{1, 1}, a, b)
+				return
+			}
+			if _, err := c.Take(t.Context(), req); !errors.Is(err, bucketring.ErrUnavailable) {
+				t.Errorf("Take(%v) = %v, want ErrUnavailable", req.Verb, err)
+			}
+			want(t, "first try", []int{1, 0}, a, b)
+			if _, err := c.Take(t.Context(), req); err != nil {
+				t.Errorf("Take(%v) again = %v, want the next node's decision", req.Verb, err)
+			}
+			want(t, "second try", []int{1, 1}, a, b)
+		})
 	}
-	want(t, "first try", []int{1, 0}, a, b)
-	if _, err := c.Take(t.Context(), refund); err != nil {
-		t.Errorf("Take(refund) again = %v, want the next node's decision", err)
+}
+
+// TestLeasesAreTakenOnce: a second try has the token of the first, and so gets the
+// same lease; another call has another.
+func TestLeasesAreTakenOnce(t *testing.T) {
+	concurrent := bucketring.Request{Key: "alice", Limits: bucketring.MustParse("100/m, 5 concurrent"), Cost: 1}
+	ofPolicy := bucketring.Request{Namespace: "lesan", Attributes: stream, Cost: 1}
+	for _, req := range []bucketring.Request{concurrent, ofPolicy} {
+		w := newWorld(t)
+		a, b := w.start("a", away), w.start("b", nil)
+		c := w.client()
+		if _, err := c.Take(t.Context(), req); err != nil {
+			t.Fatal(err)
+		}
+		first := b.last.Token
+		if len(first) < 16 || first != a.last.Token {
+			t.Errorf("tokens of the two tries are %q and %q, want the same", a.last.Token, first)
+		}
+		if _, err := c.Take(t.Context(), req); err != nil || b.last.Token == first {
+			t.Errorf("Take again = %v with the token %q, want another token", err, b.last.Token)
+		}
+		req.Token = "the caller's own token"
+		if _, err := c.Take(t.Context(), req); err != nil || b.last.Token != req.Token {
+			t.Errorf("Take with a token = %v, sent %q", err, b.last.Token)
+		}
+		if _, err := c.Take(t.Context(), call); err != nil || b.last.Token != "" {
+			t.Errorf("Take of a rate = %v with the token %q, want none", err, b.last.Token)
+		}
 	}
-	want(t, "second try", []int{1, 1}, a, b)
 }
 
 func TestAllNodesAway(t *testing.T) {

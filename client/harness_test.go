@@ -35,9 +35,9 @@ type node struct {
 	listener *bufconn.Listener
 	grpc     *grpc.Server
 	mu       sync.Mutex
-	asked    int             // guarded by mu
-	decide   decider         // nil allows; guarded by mu
-	verb     bucketring.Verb // of the last call; guarded by mu
+	asked    int                // guarded by mu
+	decide   decider            // nil allows; guarded by mu
+	last     bucketring.Request // guarded by mu
 }
 
 func newWorld(t *testing.T) *world { return &world{T: t, nodes: map[string]*node{}} }
@@ -94,7 +94,7 @@ func dialing(w *world) []grpc.DialOption {
 func (n *node) take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
 	n.mu.Lock()
 	n.asked++
-	n.verb = req.Verb
+	n.last = req
 	decide := n.decide
 	n.mu.Unlock()
 	if decide != nil {
@@ -111,6 +111,9 @@ func (n *node) times() int {
 }
 
 func allow(req bucketring.Request) bucketring.Decision {
+	if len(req.Limits) == 0 {
+		return bucketring.Decision{Allowed: true, Leases: req.IDs}
+	}
 	capacity := req.Limits[0].Capacity()
 	return bucketring.Decision{Allowed: true, LimitState: bucketring.LimitState{
 		Name: req.Limits[0].Name, Allowed: true, Limit: capacity, Remaining: capacity - req.Cost,

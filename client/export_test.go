@@ -1,0 +1,4 @@
+package client
+
+// Counters returns how many counters are kept.
+func (s *Sockets) Counters() int64 { return s.table.Stats().Keys }

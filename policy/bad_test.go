@@ -98,7 +98,7 @@ func TestBadEncodingAndSize(t *testing.T) {
 	}{
 		{"latin1", policyWith("metrics: {labels: [ab\xe4]}"), "f.yaml:4:22: file is not UTF-8: save it in that encoding"},
 		{"utf16", []byte("\xff\xfea\x00"), "f.yaml:1:1: file is not UTF-8: save it in that encoding"},
-		{"too large", policyWith("#" + strings.Repeat("x", 1<<20)), "f.yaml: file has 1048653 bytes, at most 1048576 (1 MiB) are allowed: split it into namespaces"},
+		{"too large", policyWith("#" + strings.Repeat("x", 1<<20)), "f.yaml: file is larger than 1048576 bytes (1 MiB): split it into namespaces"},
 		{"control character", policyWith("charge: \x01"), "f.yaml:4:1: file is no YAML: control characters are not allowed"},
 	}
 	for _, tt := range tests {

@@ -13,6 +13,9 @@ import (
 type Connection struct {
 	// Limits are those of scope connection that apply, in the policy's order.
 	Limits []ConnectionLimit
+	// TTL is that of the lease that the connection holds, which has to be renewed
+	// that often; 0 if the policy knows none.
+	TTL time.Duration
 	// MaxAge is how long the connection may last, which the lease that it holds
 	// says; 0 for as long as it likes. AgeCode and AgeReason close it then.
 	MaxAge    time.Duration
@@ -50,10 +53,19 @@ func (p *Policy) Connection(rows Rows, sent map[string]string, now time.Time) (C
 		case v.kind == valueUnlimited:
 		case l.scope == scopeConnection:
 			all.Limits = append(all.Limits, ConnectionLimit{*v.limit, l.unit, l.deny.closeCode, l.deny.closeReason})
-		case l.kind == bucketring.KindConcurrency && l.deny.closeCode != 0 && v.limit.MaxAge > 0 &&
-			(all.MaxAge == 0 || v.limit.MaxAge < all.MaxAge):
-			all.MaxAge, all.AgeCode, all.AgeReason = v.limit.MaxAge, l.deny.closeCode, "session too long"
+		case l.kind == bucketring.KindConcurrency:
+			all.hold(l, v.limit)
 		}
 	}
 	return all, nil
+}
+
+// hold takes over what a lease says, the shortest if there are several.
+func (c *Connection) hold(l *limit, lease *bucketring.Limit) {
+	if c.TTL == 0 || lease.TTL < c.TTL {
+		c.TTL = lease.TTL
+	}
+	if l.deny.closeCode != 0 && lease.MaxAge > 0 && (c.MaxAge == 0 || lease.MaxAge < c.MaxAge) {
+		c.MaxAge, c.AgeCode, c.AgeReason = lease.MaxAge, l.deny.closeCode, "session too long"
+	}
 }

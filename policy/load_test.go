@@ -106,7 +106,8 @@ func TestLoadProblems(t *testing.T) {
 	dir := folder(t, map[string]string{
 		"a.yaml": onePolicy("a", "1"), "bad.yaml": onePolicy("bad", "-1"),
 		"c1.yaml": onePolicy("c", "1"), "c2.yaml": onePolicy("c", "2"),
-		"t1.yaml": oneTable("a", "keys", "k", "u"), "t2.yaml": oneTable("a", "keys", "k", "v"),
+		"large.yaml": onePolicy("large", "1") + "#" + strings.Repeat("x", 1<<20),
+		"t1.yaml":    oneTable("a", "keys", "k", "u"), "t2.yaml": oneTable("a", "keys", "k", "v"),
 	})
 	if err := os.Symlink("nowhere", filepath.Join(dir, "broken.yaml")); err != nil {
 		t.Fatal(err)
@@ -116,6 +117,7 @@ func TestLoadProblems(t *testing.T) {
 		`bad.yaml:3:42: limit of limit "one": -1 is negative: the least is 0`,
 		`broken.yaml: cannot be read: no such file or directory`,
 		`c2.yaml:2:12: namespace "c" is in c1.yaml already: keep one of them`,
+		`large.yaml: file is larger than 1048576 bytes (1 MiB): split it into namespaces`,
 		`t2.yaml:2:12: table "keys" of namespace "a" is in t1.yaml already: keep one of them`,
 	}, "\n")
 	if err == nil || strings.ReplaceAll(err.Error(), dir+"/", "") != want {

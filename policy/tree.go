@@ -30,7 +30,7 @@ const (
 func readTree(text []byte, p *problems) *yaml.Node {
 	switch {
 	case len(text) > maxFile:
-		p.add(0, 0, "file has "+strconv.Itoa(len(text))+" bytes, at most "+strconv.Itoa(maxFile)+" (1 MiB) are allowed: split it into namespaces")
+		p.add(0, 0, "file is larger than "+strconv.Itoa(maxFile)+" bytes (1 MiB): split it into namespaces")
 		return nil
 	case !utf8.Valid(text):
 		line, column := firstInvalid(text)

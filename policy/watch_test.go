@@ -183,6 +183,12 @@ func TestWatchLinkedFolder(t *testing.T) {
 	w.next("a swap of the folder", amountIs("2"))
 	put(t, filepath.Join(dir, "v2", "a.yaml"), onePolicy("a", "3"))
 	w.next("a write behind the link", amountIs("3"))
+
+	other := filepath.Join(folder(t, map[string]string{"other.yaml": onePolicy("a", "1")}), "other.yaml")
+	link(t, other, filepath.Join(dir, "v2", "a.yaml"))
+	w.next("a link to a file elsewhere", amountIs("1"))
+	put(t, other, onePolicy("a", "2"))
+	w.next("a write behind that link", amountIs("2"))
 }
 
 // TestWatchKick: a kick loads although nothing changed, and has the error.

@@ -120,13 +120,17 @@ func unwrapURL(err error) error {
 
 // problemOf makes an error of a problem document.
 func problemOf(resp *http.Response, data []byte) error {
-	var p struct{ Title, Detail string }
+	var p struct {
+		Title, Detail string
+		Errors        []string
+	}
 	if json.Unmarshal(data, &p) != nil || p.Title+p.Detail == "" {
 		return asExit(fmt.Errorf("the node answers %s", resp.Status))
 	}
 	if p.Detail == "" {
 		p.Detail = p.Title
 	}
+	p.Detail = strings.Join(append([]string{p.Detail}, p.Errors...), "\n")
 	if resp.StatusCode == http.StatusBadRequest {
 		return usage(errors.New(p.Detail))
 	}

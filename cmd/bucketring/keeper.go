@@ -224,7 +224,9 @@ func (k *keeper) believe(about subject, w word) error {
 func applied(set *policy.Set, about subject, w word) (*policy.Set, error) {
 	switch about.kind {
 	case noticePolicy:
-		p, err := policy.Parse(about.namespace, w.Text, policyOptions())
+		// Without the environment: it differs between nodes, and is none of the
+		// business of who puts a policy.
+		p, err := policy.Parse("", w.Text, policy.Options{})
 		if err != nil {
 			return nil, err
 		}

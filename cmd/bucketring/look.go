@@ -30,6 +30,8 @@ type member struct {
 	Share  float64 `json:"share"`
 	Self   bool    `json:"self"`
 	Since  string  `json:"since"`
+	// PolicyHash identifies the policies in force there.
+	PolicyHash string `json:"policy_hash"`
 }
 
 func membersCommand() *cobra.Command {
@@ -65,7 +67,27 @@ func (m *membersAnswer) text() string {
 		}
 		cells = append(cells, []string{name, one.State, percent(one.Share), one.Gossip, one.Peer, one.Zone})
 	}
-	return columns(cells) + fmt.Sprintf("ring %d as %s sees it\n", m.RingVersion, m.Node)
+	return columns(cells) + fmt.Sprintf("ring %d as %s sees it\n", m.RingVersion, m.Node) + m.disagreement()
+}
+
+// disagreement names the active members whose policies differ from the answering
+// node's.
+func (m *membersAnswer) disagreement() string {
+	own, others := "", []string(nil)
+	for _, one := range m.Members {
+		if one.Self {
+			own = one.PolicyHash
+		}
+	}
+	for _, one := range m.Members {
+		if one.State == "active" && one.PolicyHash != own {
+			others = append(others, one.Name)
+		}
+	}
+	if others == nil {
+		return ""
+	}
+	return fmt.Sprintf("other policies than %s: %s\n", m.Node, strings.Join(others, ", "))
 }
 
 func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 1, 64) + " %" }

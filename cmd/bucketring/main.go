@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // calendar windows follow time zones, also where a system has none
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"

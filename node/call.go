@@ -9,96 +9,109 @@ import (
 	"github.com/bucketring/bucketring/bucket"
 )
 
-// A call is one request on one table at one moment.
+// A call is one request on one table at one moment. It has its own copies of what
+// it needs: a pointer would move every request to the heap.
 type call struct {
 	table *bucket.Table
 	clock *clock
 	now   bucket.Now // of the decision
 	part  uint32
-	req   bucketring.Request            // a copy: a pointer would move every request to the heap
+	verb  bucketring.Verb
+	each  bool
+
+	key     string
+	cost    int64
+	limits  []bucketring.Limit
+	charges []bucketring.Charge // in place of the three above
+	version int64
+
 	spent func(bucketring.Charge) int64 // what a new counter lacks; nil for nothing
+}
+
+// callOf returns the call of a request, without table, clock and time.
+func callOf(req *bucketring.Request) call {
+	return call{
+		verb: req.Verb, each: req.Each, key: req.Key, cost: req.Cost, limits: req.Limits,
+		charges: req.Charges, version: req.Version,
+	}
 }
 
 // len returns how many limits the call has.
 func (c *call) len() int {
-	if c.req.Charges != nil {
-		return len(c.req.Charges)
+	if c.charges != nil {
+		return len(c.charges)
 	}
-	return len(c.req.Limits)
+	return len(c.limits)
 }
 
 // at returns one limit's part in the call.
 func (c *call) at(i int) bucketring.Charge {
-	if c.req.Charges != nil {
-		return c.req.Charges[i]
+	if c.charges != nil {
+		return c.charges[i]
 	}
-	return bucketring.Charge{Limit: &c.req.Limits[i], Key: c.req.Key, Cost: c.req.Cost}
+	return bucketring.Charge{Limit: &c.limits[i], Key: c.key, Cost: c.cost}
 }
 
-// do carries out a verb for the i-th limit, at its cost.
-func (c *call) do(verb bucketring.Verb, i int) bucketring.LimitState {
+// do carries out a verb for the i-th limit, at its cost, into s.
+func (c *call) do(s *bucketring.LimitState, verb bucketring.Verb, i int) {
 	charge := c.at(i)
-	return c.apply(verb, &charge)
+	c.apply(s, verb, &charge)
 }
 
-func (c *call) apply(verb bucketring.Verb, charge *bucketring.Charge) bucketring.LimitState {
+func (c *call) apply(s *bucketring.LimitState, verb bucketring.Verb, charge *bucketring.Charge) {
 	counter := bucket.Counter{Partition: c.part, Key: charge.Key, Limit: charge.Limit}
 	if c.spent != nil {
 		counter.Spent = c.spent(*charge)
 	}
-	op := bucket.Op{Verb: verb, N: charge.Cost, ID: charge.ID, Window: charge.Window, Version: c.req.Version}
-	return c.state(charge.Limit, c.table.Apply(op, counter, c.now))
+	op := bucket.Op{Verb: verb, N: charge.Cost, ID: charge.ID, Window: charge.Window, Version: c.version}
+	res := c.table.Apply(op, counter, c.now)
+	show(s, charge.Limit, &res, c.now)
 }
 
-func (c *call) state(limit *bucketring.Limit, res bucket.Result) bucketring.LimitState {
-	s := bucketring.LimitState{
-		Name: limit.Name, Allowed: res.Allowed, Limit: limit.Capacity(), Remaining: res.Remaining,
-		ResetAfter: res.Reset, RetryAfter: res.Retry, Used: res.Used, NextAfter: res.Next, Window: res.Window,
-		Kind: limit.Kind, Precision: limit.Precision,
+// show writes what a counter said.
+func show(s *bucketring.LimitState, l *bucketring.Limit, res *bucket.Result, now bucket.Now) {
+	s.Name, s.Kind, s.Precision, s.Limit = l.Name, l.Kind, l.Precision, l.Capacity()
+	s.Allowed, s.Remaining, s.Used, s.Window = res.Allowed, res.Remaining, res.Used, res.Window
+	s.ResetAfter, s.RetryAfter, s.NextAfter, s.ResetAt = res.Reset, res.Retry, res.Next, 0
+	if l.Kind == bucketring.KindRate {
+		s.ResetAt = unixUp(now.Wall + int64(res.Reset))
 	}
-	if limit.Kind == bucketring.KindRate {
-		s.ResetAt = unixUp(c.now.Wall + int64(res.Reset))
-	}
-	return s
 }
 
 // free shows what the i-th limit has without the call.
-func (c *call) free(i int) bucketring.LimitState {
+func (c *call) free(s *bucketring.LimitState, i int) {
 	charge := c.at(i)
 	charge.Cost, charge.ID = 0, bucketring.ID{}
-	return c.apply(bucketring.VerbPeek, &charge)
+	c.apply(s, bucketring.VerbPeek, &charge)
 }
 
-func (c *call) decide() bucketring.Decision {
-	if c.len() == 1 {
-		return c.one()
+// decide decides the call into d, which is empty: nearly every call has one limit.
+func (c *call) decide(d *bucketring.Decision) {
+	if c.len() != 1 {
+		*d = c.all()
+		return
 	}
-	return c.all()
-}
-
-// one decides a call with one limit, which is nearly every call.
-func (c *call) one() bucketring.Decision {
-	s := c.do(c.req.Verb, 0)
-	return bucketring.Decision{Allowed: s.Allowed || c.at(0).Shadow, LimitState: s}
+	c.do(&d.LimitState, c.verb, 0)
+	d.Allowed = d.LimitState.Allowed || c.charges != nil && c.charges[0].Shadow
 }
 
 // all decides a call with several limits.
 func (c *call) all() bucketring.Decision {
 	states := make([]bucketring.LimitState, c.len())
 	switch {
-	case c.req.Verb == bucketring.VerbTake && c.req.Each:
+	case c.verb == bucketring.VerbTake && c.each:
 		c.takeEach(states)
-	case c.req.Verb == bucketring.VerbTake:
+	case c.verb == bucketring.VerbTake:
 		c.takeAll(states)
-	case c.req.Verb == bucketring.VerbPeek:
+	case c.verb == bucketring.VerbPeek:
 		c.look(states)
 	default:
 		for i := range states {
-			states[i] = c.do(c.req.Verb, i)
+			c.do(&states[i], c.verb, i)
 		}
 	}
-	if c.req.Charges == nil {
-		return describe(states, c.req.Cost)
+	if c.charges == nil {
+		return describe(states, c.cost)
 	}
 	return bucketring.Decision{Allowed: !c.anyDenied(states), Limits: states} // the policy describes it
 }
@@ -123,16 +136,16 @@ func (c *call) takeEach(states []bucketring.LimitState) {
 		if leased(i) {
 			verb = bucketring.VerbPeek
 		}
-		states[i] = c.do(verb, i)
+		c.do(&states[i], verb, i)
 		denied = denied || !states[i].Allowed && !c.at(i).Shadow
 	}
 	for i := range states {
 		switch {
 		case !leased(i) || !states[i].Allowed:
 		case denied:
-			states[i] = c.free(i)
+			c.free(&states[i], i)
 		default:
-			states[i] = c.do(bucketring.VerbTake, i)
+			c.do(&states[i], bucketring.VerbTake, i)
 		}
 	}
 }
@@ -154,7 +167,7 @@ func (c *call) takeAll(states []bucketring.LimitState) {
 // look reports whether all limits have room. If not, states has them uncharged.
 func (c *call) look(states []bucketring.LimitState) bool {
 	for i := range states {
-		states[i] = c.do(bucketring.VerbPeek, i)
+		c.do(&states[i], bucketring.VerbPeek, i)
 	}
 	if c.anyDenied(states) {
 		c.uncharged(states)
@@ -167,7 +180,7 @@ func (c *call) look(states []bucketring.LimitState) bool {
 func (c *call) uncharged(states []bucketring.LimitState) {
 	for i := range states {
 		if states[i].Allowed {
-			states[i] = c.free(i)
+			c.free(&states[i], i)
 		}
 	}
 }
@@ -184,7 +197,7 @@ func (c *call) charge(states []bucketring.LimitState) bool {
 	}
 	for step := range states {
 		i := (scarcest + step) % len(states)
-		states[i] = c.do(bucketring.VerbTake, i)
+		c.do(&states[i], bucketring.VerbTake, i)
 		if states[i].Allowed || c.at(i).Shadow {
 			continue
 		}
@@ -205,22 +218,23 @@ func (c *call) undo(states []bucketring.LimitState, first, steps int) {
 		back.Window = states[i].Window
 		cameBack := back.Limit.Kind == bucketring.KindRate && now.Mono-charged.Mono >= int64(states[i].ResetAfter)
 		if states[i].Allowed && !cameBack {
-			c.apply(bucketring.VerbRefund, &back)
+			var s bucketring.LimitState
+			c.apply(&s, bucketring.VerbRefund, &back)
 		}
 	}
 }
 
 func (c *call) anyStrict() bool {
-	if c.req.Charges == nil {
-		for i := range c.req.Limits {
-			if c.req.Limits[i].Accuracy == bucketring.Strict {
+	if c.charges == nil {
+		for i := range c.limits {
+			if c.limits[i].Accuracy == bucketring.Strict {
 				return true
 			}
 		}
 		return false
 	}
-	for i := range c.req.Charges {
-		if l := c.req.Charges[i].Limit; l.Accuracy == bucketring.Strict || l.Kind != bucketring.KindRate {
+	for i := range c.charges {
+		if l := c.charges[i].Limit; l.Accuracy == bucketring.Strict || l.Kind != bucketring.KindRate {
 			return true // leases and levels are strict by themselves
 		}
 	}
@@ -263,7 +277,7 @@ func before(a, b *bucketring.LimitState, allowed bool, cost int64) bool {
 // and the calendar end at known moments, so the nearest one is meant. Others are
 // counted from when the answer was received: a little late, never early.
 func stamp(d *bucketring.Decision, received bucket.Now, req *bucketring.Request) {
-	c := call{req: *req}
+	c := callOf(req)
 	for i := range c.len() {
 		s := &d.LimitState
 		if d.Limits != nil {

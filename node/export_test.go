@@ -43,7 +43,8 @@ func (n *Node) SweepAll() {
 // each step on a counter it calls between with the step's number, from 1.
 func (n *Node) TakeBetween(req bucketring.Request, between func(step int)) bucketring.Decision {
 	step := 0
-	c := call{table: n.local.table, clock: n.local.clock, now: n.local.clock.now(), part: n.partition(&req), req: req}
+	c := callOf(&req)
+	c.table, c.clock, c.now, c.part = n.local.table, n.local.clock, n.local.clock.now(), n.partition(&req)
 	c.spent = func(bucketring.Charge) int64 {
 		step++
 		between(step)
@@ -55,8 +56,11 @@ func (n *Node) TakeBetween(req bucketring.Request, between func(step int)) bucke
 // Touch does a verb on one counter of the node and nothing else.
 func (n *Node) Touch(verb bucketring.Verb, key string, limit bucketring.Limit, cost int64) bucketring.LimitState {
 	req := bucketring.Request{Verb: verb, Key: key, Limits: []bucketring.Limit{limit}, Cost: cost}
-	c := call{table: n.local.table, clock: n.local.clock, now: n.local.clock.now(), part: n.partition(&req), req: req}
-	return c.one().LimitState
+	c := callOf(&req)
+	c.table, c.clock, c.now, c.part = n.local.table, n.local.clock, n.local.clock.now(), n.partition(&req)
+	var d bucketring.Decision
+	c.decide(&d)
+	return d.LimitState
 }
 
 // LockEntity does what a strict call with several limits does first.

@@ -33,7 +33,7 @@ func (n *Node) fallback(r *ring.Ring, hash uint64, req *bucketring.Request) (buc
 		return bucketring.Decision{}, fmt.Errorf("%w: the key's owner cannot be reached: try the %s again",
 			bucketring.ErrUnavailable, req.Verb)
 	}
-	c := call{req: *req}
+	c := callOf(req)
 	local := make([]bucketring.Charge, 0, c.len())
 	states := make([]bucketring.LimitState, c.len())
 	var index []int // of local, in states
@@ -90,15 +90,16 @@ func shareOf(l bucketring.Limit, members int) bucketring.Limit {
 // word it begins with one token: then N nodes admit at most N more plus what the
 // rate allows.
 func (n *Node) shared(hash uint64, req *bucketring.Request, local []bucketring.Charge, members int) bucketring.Decision {
-	now := n.local.clock.now()
 	c := call{
-		table: n.share.table.Load(), clock: n.local.clock, now: now, part: uint32(hash % shareParts),
-		req: bucketring.Request{Verb: req.Verb, Charges: local, Each: req.Each},
-		spent: func(c bucketring.Charge) int64 {
-			return max(c.Limit.Capacity()-n.seen.part(counterOf(hash, &c), now.Mono, members), 0)
-		},
+		table: n.share.table.Load(), clock: n.local.clock, now: n.local.clock.now(), part: uint32(hash % shareParts),
+		verb: req.Verb, each: req.Each, charges: local,
 	}
-	return c.decide()
+	c.spent = func(charge bucketring.Charge) int64 {
+		return max(charge.Limit.Capacity()-n.seen.part(counterOf(hash, &charge), c.now.Mono, members), 0)
+	}
+	var d bucketring.Decision
+	c.decide(&d)
+	return d
 }
 
 // open lets a call pass that nobody counted.
@@ -132,7 +133,7 @@ func (n *Node) closed(c *call, by int) bucketring.Decision {
 		Name: l.Name, Limit: l.Capacity(), ResetAfter: time.Second, RetryAfter: time.Second,
 		ResetAt: unixUp(n.local.clock.now().Wall + int64(time.Second)), Kind: l.Kind, Precision: l.Precision,
 	}}
-	if c.req.Charges != nil {
+	if c.charges != nil {
 		d.Limits = make([]bucketring.LimitState, c.len())
 		for i := range d.Limits {
 			d.Limits[i] = n.openState(c.at(i).Limit)

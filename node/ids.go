@@ -111,8 +111,8 @@ func (l *Local) doIDs(req *bucketring.Request) bucketring.Decision {
 		case bucketring.VerbSettle:
 			var s bucket.Settled
 			if s, found = l.table.Settle(req.Partition, id, req.Cost, req.CostNanos, now); found {
-				c := call{now: now}
-				d.Limits = append(d.Limits, c.state(&s.Limit, s.Result))
+				d.Limits = append(d.Limits, bucketring.LimitState{})
+				show(&d.Limits[len(d.Limits)-1], &s.Limit, &s.Result, now)
 			}
 		}
 		if found {

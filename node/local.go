@@ -97,16 +97,16 @@ func partOf(hash uint64, req *bucketring.Request) uint32 {
 }
 
 // decide carries out a resolved call on this node's counters.
-func (l *Local) decide(hash uint64, req *bucketring.Request) bucketring.Decision {
-	c := call{table: l.table, clock: l.clock, part: partOf(hash, req), req: *req}
+func (l *Local) decide(hash uint64, req *bucketring.Request) (d bucketring.Decision) {
+	c := callOf(req)
+	c.table, c.clock, c.part = l.table, l.clock, partOf(hash, req)
 	strict, several := c.anyStrict(), c.len() > 1
-	var d bucketring.Decision
 	if !strict || !several {
 		c.now = l.clock.now()
-		d = c.decide()
+		c.decide(&d)
 	}
 	if strict && (several || !d.Allowed) {
-		d = l.apart(hash, &c)
+		l.apart(hash, &c, &d)
 	}
 	d.Source, d.Node, d.Owner = bucketring.SourceOwner, l.name, l.name
 	return d
@@ -115,10 +115,10 @@ func (l *Local) decide(hash uint64, req *bucketring.Request) bucketring.Decision
 // apart decides while no strict call with several limits of the same entity is
 // under way, so that no charge that it would undo causes a denial. It reads the
 // clock then: an undone charge can leave the bucket full as of when it was made.
-func (l *Local) apart(hash uint64, c *call) bucketring.Decision {
+func (l *Local) apart(hash uint64, c *call, d *bucketring.Decision) {
 	mu := &l.strict[hash%uint64(len(l.strict))]
 	mu.Lock()
 	defer mu.Unlock()
 	c.now = l.clock.now()
-	return c.decide()
+	c.decide(d)
 }

@@ -36,7 +36,7 @@ func (v *verdicts) note(hash uint64, req *bucketring.Request, d *bucketring.Deci
 	if req.Verb != bucketring.VerbTake {
 		return
 	}
-	c := call{req: *req}
+	c := callOf(req)
 	for i := range c.len() {
 		s := &d.LimitState
 		if d.Limits != nil {

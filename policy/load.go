@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -135,9 +136,7 @@ func (all *contents) load(opt Options) (*Set, error) {
 		s.fail(f)
 	}
 	wrong = append(wrong, s.unique(good)...)
-	for namespace, p := range s.base {
-		s.policies[namespace] = p
-	}
+	maps.Copy(s.policies, s.base)
 	return s, wrong.err()
 }
 

@@ -195,13 +195,14 @@ func TestAliases(t *testing.T) {
 	if got := problems(t, head+"take: &call {attributes: {user: a}}\n  - peek: *call\n"); got != "" {
 		t.Errorf("a call that is used twice: %s, want no problem", got)
 	}
-	bomb := head + "take: {}\n    expect: {body: [&a0 [x, x, x, x, x, x, x, x, x, x]"
+	var bomb strings.Builder
+	bomb.WriteString(head + "take: {}\n    expect: {body: [&a0 [x, x, x, x, x, x, x, x, x, x]")
 	for _, level := range []string{"1", "2", "3", "4", "5", "6", "7"} {
 		below := "*a" + string(level[0]-1)
-		bomb += ", &a" + level + " [" + strings.Repeat(below+", ", 9) + below + "]"
+		bomb.WriteString(", &a" + level + " [" + strings.Repeat(below+", ", 9) + below + "]")
 	}
 	for name, text := range map[string]string{
-		"a bomb": bomb + "]}\n",
+		"a bomb": bomb.String() + "]}\n",
 		"depth":  head + "take: {}\n    expect: {body: " + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}\n",
 		"itself": head + "take: {}\n    expect: {body: &a [*a]}\n",
 	} {

@@ -231,7 +231,8 @@ type LimitState struct {
 	// NextAfter is the time until there is one token more than Remaining; 0 if
 	// nothing is used or no time brings one.
 	NextAfter time.Duration
-	// Window tells windows of a counter apart, for refunds; 0 for what has none.
+	// Window tells windows of a counter apart, for refunds; 0 for what has none. A
+	// take that made a lease has 1, one whose lease was out already 0.
 	Window int64
 	// Kind and Precision are the limit's: Limit, Remaining and Used count in
 	// 10^-Precision.

@@ -50,7 +50,7 @@ type Result struct {
 	Retry     time.Duration // until n would fit; 0 if it does, else maybe bucketring.Never
 	Next      time.Duration // until there is one token more than Remaining; 0 if no time brings one
 	// Window tells the windows of a rate apart; of a sliding window it is the slot.
-	// It is 0 for what has none.
+	// It is 0 for what has none, but 1 for a take that made a lease.
 	Window int64
 }
 

@@ -17,6 +17,8 @@ const (
 	maxLeases = 10_000
 	// leaseSize is what a lease and its place in the index use, in bytes.
 	leaseSize = 160
+	// newLease is the Window of a take that made a lease, and of no other.
+	newLease = 1
 	// retryFull is the Retry of a denial for want of memory.
 	retryFull = time.Second
 )
@@ -138,7 +140,8 @@ func (t *Table) takeLeaseLocked(p *part, b *bucket, hash uint64, c call) Result 
 	p.leases[c.op.ID] = b
 	t.leases.Add(1)
 	t.bytes.Add(leaseSize)
-	return Result{Allowed: true}
+	// Whoever undoes the take must tell a lease that it made from one that was out.
+	return Result{Allowed: true, Window: newLease}
 }
 
 // plus adds a duration to a time and stays within int64.

@@ -217,11 +217,17 @@ func (c *call) undo(states []bucketring.LimitState, first, steps int) {
 		back := c.at(i)
 		back.Window = states[i].Window
 		cameBack := back.Limit.Kind == bucketring.KindRate && now.Mono-charged.Mono >= int64(states[i].ResetAfter)
-		if states[i].Allowed && !cameBack {
+		if states[i].Allowed && !cameBack && !heldBefore(&states[i]) {
 			var s bucketring.LimitState
 			c.apply(&s, bucketring.VerbRefund, &back)
 		}
 	}
+}
+
+// heldBefore reports whether a take found its lease already out: it is not its to
+// give back.
+func heldBefore(s *bucketring.LimitState) bool {
+	return s.Kind == bucketring.KindConcurrency && s.Window == 0
 }
 
 func (c *call) anyStrict() bool {

@@ -267,3 +267,38 @@ func TestThousandSettlementsOfATenth(t *testing.T) {
 		}
 	})
 }
+
+const leaseAndRate = `
+apiVersion: limits/v1
+namespace: test
+limits:
+  - {name: jobs, kind: concurrency, key: [user], limit: 10, lease: {ttl: 10s}}
+  - {name: of-team, key: [team], limit: 1, per: 1h}
+`
+
+// A repeated take that is denied elsewhere does not end the lease of the first.
+func TestDeniedRepeatKeepsTheLease(t *testing.T) {
+	for i := range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 3)
+			withPolicy(t, c, leaseAndRate)
+			user, team := fmt.Sprint("u", i), fmt.Sprint("t", i)
+			req := callOf(bucketring.VerbTake, 1, "user", user, "team", team)
+			req.Token = "0123456789abcdef"
+			if d := do(t, c.nodes[0], req); len(d.Leases) != 1 {
+				t.Fatalf("take = %+v, want a lease", d)
+			}
+			if d := do(t, c.nodes[1], req); d.Allowed || d.Name != "of-team" {
+				t.Fatalf("repeated take = %+v, want of-team to deny", d)
+			}
+			if got := used(t, c.nodes[2], "user", user)["jobs"]; got != 1 {
+				t.Fatalf("%d jobs after a repeated take was denied, want the first one's lease", got)
+			}
+			req.Token = "fedcba9876543210"
+			do(t, c.nodes[2], req) // denied too, and makes no lease
+			if got := used(t, c.nodes[2], "user", user)["jobs"]; got != 1 {
+				t.Fatalf("%d jobs after another take was denied, want 1", got)
+			}
+		})
+	}
+}

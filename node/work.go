@@ -165,7 +165,7 @@ func (w *work) undo(ctx context.Context, p *part) {
 	var index []int
 	for j, c := range p.group.Charges {
 		s := &p.group.States[j]
-		if !s.Allowed || w.call.Each() && c.Limit.Kind != bucketring.KindConcurrency {
+		if !s.Allowed || heldBefore(s) || w.call.Each() && c.Limit.Kind != bucketring.KindConcurrency {
 			continue
 		}
 		c.Window = s.Window

@@ -43,7 +43,7 @@ var plan = map[string]room{
 	"internal/console":          {4, "", "go-chart"},
 	"internal/metrics":          {4, "bucket cluster node policy transport", "client_golang go-metrics"},
 	"internal/store":            {4, ". node", ""},
-	"internal/policytest":       {4, ". node policy internal/ratefield", "yaml"},
+	"internal/policytest":       {4, ". node policy ring internal/ratefield", "yaml"},
 	"internal/house":            {4, "", ""},
 	"client":                    {5, ". bucket policy ring transport", "grpc protobuf"}, // no module beside those of the rooms below
 	"client/httplimit":          {5, ". internal/ratefield", ""},

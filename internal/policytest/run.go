@@ -18,6 +18,9 @@ type Options struct {
 	// Env finds environment variables that policies refer to; nil means that none
 	// is set.
 	Env func(name string) (string, bool)
+	// Nodes is how many nodes take the calls in turn, each owning a part of the
+	// keys; 0 means 1.
+	Nodes int
 }
 
 // Run carries out all tests of a script. The error is about the script or its
@@ -48,7 +51,7 @@ type run struct {
 	opt     Options
 	now     time.Time
 	policy  *policy.Policy // the one that was loaded last; calls are in its namespace
-	node    *node.Node
+	node    *nodes
 	local   *node.Node // counts what each connection is allowed
 	taken   map[string]*handed
 	all     handed // of all takes
@@ -68,7 +71,7 @@ func (s *script) run(t *test, opt Options) (Result, error) {
 		result: Result{Name: t.name, Line: t.line, Failures: []Failure{}},
 	}
 	var errs [2]error
-	r.node, errs[0] = node.New(node.Config{Name: "test", Now: r.clock})
+	r.node, errs[0] = newNodes(opt.Nodes, r.clock)
 	r.local, errs[1] = node.New(node.Config{Name: "connections", Now: r.clock})
 	if err := errors.Join(errs[:]...); err != nil {
 		return r.result, err

@@ -19,6 +19,8 @@ func (l *level) step(r *rule, op *Op, res *Result) {
 	switch op.Verb {
 	case bucketring.VerbTake, bucketring.VerbPeek, bucketring.VerbAdd:
 		switch n := op.N; {
+		case n == 0 && op.ID != (bucketring.ID{}) && l.n >= r.capacity && r.capacity != bucketring.Unlimited:
+			res.Allowed, res.Retry = false, bucketring.Never // there is no room for what is settled later
 		case n <= 0:
 			after.n = max(l.n+n, 0)
 		case r.capacity != bucketring.Unlimited && n > r.capacity-l.n:
@@ -28,6 +30,8 @@ func (l *level) step(r *rule, op *Op, res *Result) {
 		}
 	case bucketring.VerbRefund:
 		after.n = max(l.n-op.N, 0)
+	case bucketring.VerbSettle:
+		after.n = max(l.n+min(op.N, math.MaxInt64-l.n), 0)
 	case bucketring.VerbReset:
 		after.n = 0
 	case bucketring.VerbSet:

@@ -68,8 +68,12 @@ func (t *Table) reserve(op *Op, c Counter, now Now) Result {
 	return res
 }
 
-// lasts returns how long a reservation is known: one Per after its window's end.
+// lasts returns how long a reservation is known: one Per after its window's end,
+// and a day where there is none.
 func lasts(l *bucketring.Limit, res Result) time.Duration {
+	if l.Kind == bucketring.KindLevel {
+		return 24 * time.Hour
+	}
 	if l.Algorithm == bucketring.FixedWindow && res.Reset > 0 {
 		return res.Reset + l.Per
 	}

@@ -96,7 +96,7 @@ func (t *Table) Do(verb bucketring.Verb, c Counter, now Now, n int64) (res Resul
 
 // Apply is Do with all that a call can say.
 func (t *Table) Apply(op Op, c Counter, now Now) (res Result) {
-	if op.ID != (bucketring.ID{}) && c.Limit.Kind == bucketring.KindRate {
+	if op.ID != (bucketring.ID{}) && c.Limit.Kind != bucketring.KindConcurrency {
 		switch op.Verb {
 		case bucketring.VerbTake:
 			return t.reserve(&op, c, now)

@@ -73,9 +73,15 @@ func show(s *bucketring.LimitState, l *bucketring.Limit, res *bucket.Result, now
 	s.Name, s.Kind, s.Precision, s.Limit = l.Name, l.Kind, l.Precision, l.Capacity()
 	s.Allowed, s.Remaining, s.Used, s.Window = res.Allowed, res.Remaining, res.Used, res.Window
 	s.ResetAfter, s.RetryAfter, s.NextAfter, s.ResetAt = res.Reset, res.Retry, res.Next, 0
-	if l.Kind == bucketring.KindRate {
+	if resets(l, res.Reset) {
 		s.ResetAt = unixUp(now.Wall + int64(res.Reset))
 	}
+}
+
+// resets reports whether the state has a moment of reset: leases and levels have
+// none, and neither has a window that nobody has opened.
+func resets(l *bucketring.Limit, after time.Duration) bool {
+	return l.Kind == bucketring.KindRate && (l.Align != bucketring.AlignFirstRequest || after > 0)
 }
 
 // free shows what the i-th limit has without the call.
@@ -103,6 +109,8 @@ func (c *call) all() bucketring.Decision {
 		c.takeEach(states)
 	case c.verb == bucketring.VerbTake:
 		c.takeAll(states)
+	case c.verb == bucketring.VerbPeek && c.each:
+		c.lookEach(states)
 	case c.verb == bucketring.VerbPeek:
 		c.look(states)
 	default:
@@ -146,6 +154,21 @@ func (c *call) takeEach(states []bucketring.LimitState) {
 			c.free(&states[i], i)
 		default:
 			c.do(&states[i], bucketring.VerbTake, i)
+		}
+	}
+}
+
+// lookEach shows what takeEach would.
+func (c *call) lookEach(states []bucketring.LimitState) {
+	for i := range states {
+		c.do(&states[i], bucketring.VerbPeek, i)
+	}
+	if !c.anyDenied(states) {
+		return
+	}
+	for i := range states {
+		if states[i].Allowed && states[i].Kind == bucketring.KindConcurrency {
+			c.free(&states[i], i)
 		}
 	}
 }
@@ -290,7 +313,10 @@ func stamp(d *bucketring.Decision, received bucket.Now, req *bucketring.Request)
 			s = &d.Limits[i]
 		}
 		described := *s == d.LimitState
-		if s.ResetAt = resetAt(c.at(i).Limit, received.Wall+int64(s.ResetAfter)); described {
+		if l := c.at(i).Limit; resets(l, s.ResetAfter) {
+			s.ResetAt = resetAt(l, received.Wall+int64(s.ResetAfter))
+		}
+		if described {
 			d.ResetAt = s.ResetAt
 		}
 	}
@@ -300,8 +326,6 @@ func stamp(d *bucketring.Decision, received bucket.Now, req *bucketring.Request)
 func resetAt(l *bucketring.Limit, at int64) int64 {
 	grid := int64(0)
 	switch {
-	case l.Kind != bucketring.KindRate:
-		return 0
 	case l.Algorithm == bucketring.FixedWindow && l.Align == bucketring.AlignEpoch:
 		grid = int64(l.Per)
 	case l.Align == bucketring.AlignCalendar:

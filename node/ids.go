@@ -18,6 +18,8 @@ func byID(v bucketring.Verb) bool {
 	return v == bucketring.VerbRenew || v == bucketring.VerbRelease || v == bucketring.VerbSettle
 }
 
+var errNeverMade = fmt.Errorf("%w: it was never made, or its window is over for long", bucketring.ErrUnknownID)
+
 // maxIDs bounds the ids of one call.
 const maxIDs = 1000
 
@@ -45,7 +47,7 @@ func (n *Node) takeIDs(ctx context.Context, req *bucketring.Request) (bucketring
 	d.Allowed = len(d.Leases) == asked
 	if req.Verb == bucketring.VerbSettle {
 		if len(d.Leases) == 0 {
-			return d, fmt.Errorf("%w: it was never made, or its window is over for long", bucketring.ErrUnknownID)
+			return d, errNeverMade
 		}
 		d.Allowed, d.Reservation, d.Leases = true, req.IDs[0], nil
 		if len(d.Limits) > 0 {
@@ -67,10 +69,12 @@ func sorted(req *bucketring.Request) (byPart map[uint32][]string, order []uint32
 	for _, text := range req.IDs {
 		for one := range strings.SplitSeq(text, ".") {
 			_, part, err := bucketring.ParseID(one)
-			if err != nil {
+			switch {
+			case (err != nil || part >= ring.Partitions) && req.Verb == bucketring.VerbSettle:
+				return nil, nil, errNeverMade
+			case err != nil:
 				return nil, nil, err
-			}
-			if part >= ring.Partitions {
+			case part >= ring.Partitions:
 				return nil, nil, bucketring.Invalidf("an id is none that was handed out")
 			}
 			if byPart[part] == nil {

@@ -89,8 +89,14 @@ func (n *Node) SetRing(r *ring.Ring) {
 // Ring returns the present ring.
 func (n *Node) Ring() *ring.Ring { return n.local.ring.Load() }
 
-// SetPolicies makes s the policies from the next call on. Counters are kept.
-func (n *Node) SetPolicies(s *policy.Set) { n.policies.Store(s) }
+// SetPolicies makes s the policies from the next call on. Counters are kept: a new
+// amount holds them from now on, and only those are dropped whose limit is gone or
+// counts otherwise.
+func (n *Node) SetPolicies(s *policy.Set) {
+	if change := policy.Changes(n.policies.Swap(s), s); change != nil {
+		n.local.table.Retune(n.local.clock.now(), change)
+	}
+}
 
 // Policies returns the present policies.
 func (n *Node) Policies() *policy.Set { return n.policies.Load() }

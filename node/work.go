@@ -146,7 +146,7 @@ func (w *work) takeBack(ctx context.Context) {
 		switch {
 		case p.charged:
 			w.undo(ctx, p)
-		case p.made.Allowed && len(p.group.States) > 0:
+		case p.made.Allowed && len(p.group.States) > 0 && !w.call.Each():
 			free := make([]bucketring.Charge, len(p.group.Charges))
 			for j, c := range p.group.Charges {
 				c.Cost, c.ID = 0, bucketring.ID{}

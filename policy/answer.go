@@ -117,10 +117,18 @@ func (c *Call) mostRestrictive() *item {
 // to the policy's order.
 func (c *Call) tighter(a, b *item) bool {
 	x, y := c.state(a), c.state(b)
-	if more, than := x.Remaining/max(a.cost, 1), y.Remaining/max(b.cost, 1); more != than {
+	if more, than := x.Remaining/a.unit(), y.Remaining/b.unit(); more != than {
 		return more < than
 	}
 	return resetOf(x) > resetOf(y)
+}
+
+// unit is what one further call takes; one that costs nothing counts as one.
+func (it *item) unit() int64 {
+	if it.cost > 0 {
+		return it.cost
+	}
+	return bucketring.One(it.limit.precision)
 }
 
 // resetOf orders limits without a reset before all that have one.
@@ -220,11 +228,9 @@ func (c *Call) refusal(requestID func() string) bucketring.Decision {
 	a := c.refused
 	d := bucketring.Decision{Limits: []bucketring.LimitState{}}
 	d.Name, d.RetryAfter = a.name, bucketring.Never
-	r := &bucketring.Response{
-		Status: a.deny.status, CloseCode: a.deny.closeCode, CloseReason: a.deny.closeReason, Violated: []string{a.name},
-	}
+	r := &bucketring.Response{Status: a.deny.status, CloseCode: a.deny.closeCode, CloseReason: a.deny.closeReason}
 	if a.deny.body == nil {
-		setProblem(r, "about:blank", http.StatusText(a.deny.status), "The rule "+a.name+" refuses this call.")
+		c.setProblem(r, "about:blank", http.StatusText(a.deny.status), "The rule "+a.name+" refuses this call.")
 	} else {
 		r.Headers = []bucketring.Header{{Name: "Content-Type", Value: "application/json"}}
 		v := variablesOf{c: c, requestID: requestID}

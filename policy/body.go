@@ -48,9 +48,9 @@ func (v *variablesOf) append(b []byte, p *piece) []byte {
 	case "used":
 		return bucketring.AppendAmount(b, s.Used, it.limit.precision)
 	case "limit":
-		return appendUnlessUnlimited(b, it, s.Limit)
+		return appendUnlessUnlimited(b, it, s.Limit, p.inside)
 	case "remaining":
-		return appendUnlessUnlimited(b, it, s.Remaining)
+		return appendUnlessUnlimited(b, it, s.Remaining, p.inside)
 	case "retry_after":
 		return appendUnlessZero(b, v.retry)
 	case "reset_unix":
@@ -68,8 +68,12 @@ func (v *variablesOf) append(b []byte, p *piece) []byte {
 	}
 }
 
-func appendUnlessUnlimited(b []byte, it *item, amount int64) []byte {
-	if it.value.kind == valueUnlimited {
+// appendUnlessUnlimited appends an amount, in a text as a word if there is no end.
+func appendUnlessUnlimited(b []byte, it *item, amount int64, inText bool) []byte {
+	switch {
+	case it.value.kind == valueUnlimited && inText:
+		return append(b, `"unlimited"`...)
+	case it.value.kind == valueUnlimited:
 		return append(b, "null"...)
 	}
 	return bucketring.AppendAmount(b, amount, it.limit.precision)
@@ -141,12 +145,12 @@ func (c *Call) problem(r *bucketring.Response, about *item, retry int64) {
 	switch {
 	case c.unavailable(about):
 		r.Status = http.StatusServiceUnavailable
-		setProblem(r, reducedCapacity, "Temporary reduced capacity",
+		c.setProblem(r, reducedCapacity, "Temporary reduced capacity",
 			"Limit "+about.limit.name+" cannot be checked at the moment; try again in 1 second.")
 	case about.limit.kind == bucketring.KindCap:
-		setProblem(r, "about:blank", http.StatusText(r.Status), c.sentence(about, 0))
+		c.setProblem(r, "about:blank", http.StatusText(r.Status), c.sentence(about, 0))
 	default:
-		setProblem(r, quotaExceeded, "Rate limit exceeded", c.sentence(about, retry))
+		c.setProblem(r, quotaExceeded, "Rate limit exceeded", c.sentence(about, retry))
 	}
 }
 
@@ -196,17 +200,20 @@ func perText(per time.Duration) string {
 }
 
 // setProblem writes a problem document as the answer's body.
-func setProblem(r *bucketring.Response, kind, title, detail string) {
+func (c *Call) setProblem(r *bucketring.Response, kind, title, detail string) {
 	var b strings.Builder
-	fmt.Fprintf(&b, `{"type":%s,"title":%s,"status":%d,"detail":%s,"violated-policies":[`,
-		quote(kind), quote(title), r.Status, quote(detail))
+	fmt.Fprintf(&b, `{"type":%s,"title":%s,"status":%d,"detail":%s`, quote(kind), quote(title), r.Status, quote(detail))
 	for i, name := range r.Violated {
-		if i > 0 {
-			b.WriteByte(',')
-		}
+		b.WriteString([]string{`,"violated-policies":[`, `,`}[min(i, 1)])
 		b.WriteString(quote(name))
 	}
-	b.WriteString("]}")
+	if len(r.Violated) > 0 {
+		b.WriteByte(']')
+	}
+	if id, ok := c.sent["request_id"]; ok {
+		b.WriteString(`,"instance":` + quote(id))
+	}
+	b.WriteByte('}')
 	r.Headers = append(r.Headers, bucketring.Header{Name: "Content-Type", Value: "application/problem+json"})
 	r.Body = []byte(b.String())
 }

@@ -41,7 +41,7 @@ func (c *Call) fieldState(it *item) ratefield.State {
 		Next:        s.NextAfter, ResetAt: s.ResetAt, ResetAfter: s.ResetAfter,
 	}
 	if it.limit.kind == bucketring.KindRate {
-		f.Window = it.limit.window(s.ResetAt)
+		f.Window = it.limit.window(s)
 		if l := it.value.limit; l.Burst > 0 && l.Burst != l.Amount {
 			f.Limit, f.Burst = l.Amount, l.Burst
 		}
@@ -49,27 +49,11 @@ func (c *Call) fieldState(it *item) ratefield.State {
 	return f
 }
 
-// window returns the length of the window that ends at a Unix second.
-func (l *limit) window(end int64) time.Duration {
-	if l.align == bucketring.AlignEpoch || end == 0 {
-		return l.per.Truncate(time.Second) // of nothing used, the longest
+// window returns the length of the present window.
+func (l *limit) window(s *bucketring.LimitState) time.Duration {
+	whole := l.per%time.Second == 0
+	if s.Window > 0 && s.ResetAt > 0 && (l.align == bucketring.AlignCalendar || l.align == bucketring.AlignFirstRequest && !whole) {
+		return time.Duration(s.ResetAt-(s.Window-1)) * time.Second // their ids are when they began
 	}
-	zone := l.zone
-	if zone == nil {
-		zone = time.UTC
-	}
-	ends := time.Unix(end, 0).In(zone)
-	begins := ends.Add(-l.per)
-	switch l.per {
-	case 24 * time.Hour, 7 * 24 * time.Hour:
-		begins = ends.AddDate(0, 0, -int(l.per/(24*time.Hour)))
-	case bucketring.Month:
-		begins = ends.AddDate(0, -1, 0)
-	case bucketring.Year:
-		begins = ends.AddDate(-1, 0, 0)
-	}
-	if l.align == bucketring.AlignFirstRequest && l.per%time.Second == 0 {
-		return l.per
-	}
-	return ends.Sub(begins)
+	return l.per.Truncate(time.Second)
 }

@@ -75,7 +75,9 @@ func (p *Policy) Identify(rows Rows, in *HTTPRequest, sent map[string]string) ma
 	if token := afterScheme(in.Header.Get("Authorization"), "Bearer"); token != "" {
 		give("bearer", digest(token))
 	}
-	give("request_id", in.Header.Get("X-Request-Id"))
+	if id := in.Header.Get("X-Request-Id"); len(id) <= MaxAttributeValue {
+		give("request_id", id)
+	}
 	var a attributes
 	a.read(p, sent)
 	p.find(rows, in, &a)
@@ -220,11 +222,12 @@ func (a *attributes) read(p *Policy, sent map[string]string) {
 	}
 }
 
-// Bounds of the attributes of a call.
+// Bounds of the attributes of a call. A path may be longer than other values.
 const (
 	MaxAttributes     = 32
 	MaxAttributeName  = 64  // bytes
 	MaxAttributeValue = 512 // bytes
+	MaxPath           = 8 << 10
 )
 
 func checkAttributes(sent map[string]string) error {
@@ -235,7 +238,7 @@ func checkAttributes(sent map[string]string) error {
 		if name == "" || len(name) > MaxAttributeName {
 			return bucketring.Invalidf("the name of an attribute has %d bytes, it must have 1 to %d", len(name), MaxAttributeName)
 		}
-		if len(value) > MaxAttributeValue {
+		if len(value) > MaxAttributeValue && (name != "path" || len(value) > MaxPath) {
 			return bucketring.Invalidf("attribute %q has %d bytes, at most %d are allowed: send a hash of it", name, len(value), MaxAttributeValue)
 		}
 	}

@@ -80,6 +80,7 @@ func (p *Policy) Resolve(req *bucketring.Request, facts Facts) (*Call, error) {
 	case bucketring.VerbRefund:
 	default:
 		c.caller.loose = true
+		c.caller.present &^= 1<<slotMethod | 1<<slotPath // of the page where it is asked
 	}
 	for i := range p.limits {
 		if err := c.meet(&p.limits[i], req, facts); err != nil {

@@ -203,7 +203,7 @@ func (t *template) render(b []byte, value func(b []byte, p *piece) []byte) []byt
 		case p.name == "":
 			b = append(b, p.text...)
 		case p.inside:
-			b = appendInside(b, value(nil, p), p)
+			b = appendInside(b, value(nil, p))
 		default:
 			b = value(b, p)
 		}
@@ -212,13 +212,11 @@ func (t *template) render(b []byte, value func(b []byte, p *piece) []byte) []byt
 }
 
 // appendInside appends a JSON value within a string: a string without its quotes,
-// a null as nothing but for an amount, which is unlimited then.
-func appendInside(b, value []byte, p *piece) []byte {
+// a null as nothing.
+func appendInside(b, value []byte) []byte {
 	switch {
 	case len(value) >= 2 && value[0] == '"':
 		return append(b, value[1:len(value)-1]...)
-	case string(value) == "null" && (p.name == "limit" || p.name == "remaining"):
-		return append(b, "unlimited"...)
 	case string(value) == "null":
 		return b
 	}

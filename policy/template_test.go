@@ -19,7 +19,7 @@ func TestTemplates(t *testing.T) {
 		{`"<${policy}>"`, `"<wri\"te>"`},
 		{`"${reset_unix}"`, `null`},
 		{`"at ${reset_unix}."`, `"at ."`},
-		{`"of ${remaining}"`, `"of unlimited"`},
+		{`"of ${remaining}"`, `"of "`},
 		{`"${limit}${limit}"`, `"500500"`},
 		{`"$${limit}"`, `"${limit}"`},
 		{`"$$${limit}"`, `"$${limit}"`},

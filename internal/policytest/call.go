@@ -161,7 +161,7 @@ func (c *call) do(r *run, s *step) *outcome {
 	case c.verb == bucketring.VerbTake:
 		r.remember(s.as, &d)
 	case c.verb == bucketring.VerbUsage && out.body == nil:
-		out.body = usageBody(&d)
+		out.body = usageBody(namespace, &d)
 	}
 	return out
 }
@@ -200,7 +200,7 @@ func (c *caller) about() string {
 func sorted(names iter.Seq[string]) []string { return slices.Sorted(names) }
 
 // usageBody lists what the limits say, for policies that describe no page.
-func usageBody(d *bucketring.Decision) []byte {
+func usageBody(namespace string, d *bucketring.Decision) []byte {
 	type entry struct {
 		Name      string          `json:"name"`
 		Kind      string          `json:"kind"`
@@ -208,11 +208,12 @@ func usageBody(d *bucketring.Decision) []byte {
 		Used      json.RawMessage `json:"used"`
 		Limit     json.RawMessage `json:"limit"`
 		Remaining json.RawMessage `json:"remaining"`
-		ResetAt   int64           `json:"reset_at"`
+		ResetAt   *int64          `json:"reset_at"` // null for none
 	}
 	page := struct {
-		Limits []entry `json:"limits"`
-	}{[]entry{}}
+		Namespace string  `json:"namespace"`
+		Limits    []entry `json:"limits"`
+	}{namespace, []entry{}}
 	for _, s := range d.All() {
 		amount := func(n int64) json.RawMessage {
 			if s.Limit == bucketring.Unlimited && n != s.Used {
@@ -220,8 +221,12 @@ func usageBody(d *bucketring.Decision) []byte {
 			}
 			return bucketring.AppendAmount(nil, n, s.Precision)
 		}
+		var reset *int64
+		if s.ResetAt > 0 {
+			reset = &s.ResetAt
+		}
 		page.Limits = append(page.Limits, entry{
-			s.Name, s.Kind.String(), s.Unit, amount(s.Used), amount(s.Limit), amount(s.Remaining), s.ResetAt,
+			s.Name, s.Kind.String(), s.Unit, amount(s.Used), amount(s.Limit), amount(s.Remaining), reset,
 		})
 	}
 	body, _ := json.Marshal(page) // has nothing that cannot be written

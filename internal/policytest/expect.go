@@ -54,8 +54,9 @@ func (e *expectation) check(out *outcome, d *diff) {
 	}
 }
 
-// expectation reads what a step of some verb must answer.
-func (r *reader) expectation(n *yaml.Node, name string, v *verb) *expectation {
+// expectation reads what a step of some verb must answer. exact may stand beside it
+// or in it.
+func (r *reader) expectation(n *yaml.Node, name string, v *verb, exact bool) *expectation {
 	if n == nil {
 		return nil
 	}
@@ -65,7 +66,7 @@ func (r *reader) expectation(n *yaml.Node, name string, v *verb) *expectation {
 		r.fail(n, "%s is empty: say what to expect, or leave it out", in)
 	}
 	e := &expectation{line: n.Line, fails: f["error"] != nil || f["status"] != nil}
-	exact := r.boolean(f["exact"], "exact")
+	exact = r.boolean(f["exact"], "exact") || exact
 	if f["exact"] != nil && f["body"] == nil {
 		r.fail(f["exact"], "exact is about body, which is not there")
 	}

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -249,11 +250,22 @@ func (r *reader) duration(n *yaml.Node, what string) time.Duration {
 	if text == "" {
 		return 0
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
-		r.fail(n, "%s is %q, it must be a time such as 100ms, 30s, 1h30m or 24h", what, text)
+	d, err := parseDuration(text)
+	if err != nil || d < 0 {
+		r.fail(n, "%s is %q, it must be a time such as 100ms, 30s, 1h30m or 2d", what, text)
 	}
 	return d
+}
+
+// parseDuration reads what Go and policies write: 1h30m, 2d, 1w.
+func parseDuration(text string) (time.Duration, error) {
+	for suffix, unit := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+		if count, ok := strings.CutSuffix(text, suffix); ok {
+			n, err := strconv.ParseUint(count, 10, 16)
+			return time.Duration(n) * unit, err
+		}
+	}
+	return time.ParseDuration(text)
 }
 
 // time returns a moment that nanoseconds can count.

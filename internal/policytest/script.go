@@ -55,7 +55,7 @@ type verb struct {
 
 var (
 	answerKeys = []string{"status", "headers", "absent", "body", "exact", "close", "leases", "retry_after", "limits", "allowed", "error"}
-	usageKeys  = []string{"status", "body", "exact", "limits", "error"}
+	usageKeys  = []string{"status", "headers", "absent", "body", "exact", "limits", "error"}
 
 	verbs = []verb{
 		{"take", answerKeys, true, true},
@@ -64,9 +64,9 @@ var (
 		{"level", answerKeys, true, false},
 		{"usage", usageKeys, true, false},
 		{"count", nil, false, false},
-		{"settle", []string{"status", "limits", "error"}, false, false},
-		{"release", []string{"released"}, false, false},
-		{"renew", []string{"renewed"}, false, false},
+		{"settle", []string{"status", "headers", "absent", "limits", "error"}, false, false},
+		{"release", []string{"status", "headers", "absent", "released", "error"}, false, false},
+		{"renew", []string{"status", "headers", "absent", "renewed", "error"}, false, false},
 		{"connection", []string{"status", "error"}, false, false},
 		{"allow", []string{"allowed", "close"}, false, false},
 		{"advance", nil, false, false},
@@ -148,7 +148,7 @@ func (r *reader) steps(n *yaml.Node, known *names) []*step {
 // step reads one step, nil if nothing says what it does.
 func (r *reader) step(n *yaml.Node, known *names) *step {
 	before := len(r.list)
-	f := r.fields(n, "step", append(verbNames(), "times", "as", "expect", "expect_last")...)
+	f := r.fields(n, "step", append(verbNames(), "times", "as", "expect", "expect_last", "exact")...)
 	s := &step{line: n.Line}
 	var v *verb
 	for i := range verbs {
@@ -172,8 +172,9 @@ func (r *reader) step(n *yaml.Node, known *names) *step {
 	if as := r.allowed(f, "as", v.as, s.verb); as != nil {
 		s.as = r.newName(as, &known.takes)
 	}
-	s.expect = r.expectation(r.allowed(f, "expect", v.expects != nil, s.verb), "expect", v)
-	s.last = r.expectation(r.allowed(f, "expect_last", v.expects != nil, s.verb), "expect_last", v)
+	exact := r.boolean(r.allowed(f, "exact", slices.Contains(v.expects, "exact"), s.verb), "exact")
+	s.expect = r.expectation(r.allowed(f, "expect", v.expects != nil, s.verb), "expect", v, exact)
+	s.last = r.expectation(r.allowed(f, "expect_last", v.expects != nil, s.verb), "expect_last", v, exact)
 	return s
 }
 

@@ -127,8 +127,8 @@ func TestBadActions(t *testing.T) {
 		{"count: {take: {}, times: 1}", `6:12: count needs the key "allowed"`},
 		{"count: {tak: {}, times: 1, allowed: 1}", "6:12: count needs the key \"take\"\ns.yaml:6:13: unknown key \"tak\" in count: did you mean \"take\"?"},
 		{"count: {take: {usr: u}, times: 1, allowed: 2}", "6:20: unknown key \"usr\" in take: use one of cost, token, namespace, method, path, headers, peer, content_length, attributes\ns.yaml:6:48: allowed is 2, more than times, which is 1"},
-		{"advance: 1d", `6:14: advance is "1d", it must be a time such as 100ms, 30s, 1h30m or 24h`},
-		{"advance: -1s", `6:14: advance is "-1s", it must be a time such as 100ms, 30s, 1h30m or 24h`},
+		{"advance: 1.5d", `6:14: advance is "1.5d", it must be a time such as 100ms, 30s, 1h30m or 2d`},
+		{"advance: -1s", `6:14: advance is "-1s", it must be a time such as 100ms, 30s, 1h30m or 2d`},
 		{"at: noon", `6:9: at is "noon", it must be a time such as 2024-01-01T00:00:00Z or 2024-01-01T01:00:00.5+01:00`},
 		{"at: 2300-01-01T00:00:00Z", `6:9: at is "2300-01-01T00:00:00Z", it must be a time such as 2024-01-01T00:00:00Z or 2024-01-01T01:00:00.5+01:00`},
 		{"release: job", `6:14: release is "job", which no step before has named with as: use one of last, all`},
@@ -174,9 +174,9 @@ func TestBadExpectations(t *testing.T) {
 		{"take: {}", "{limits: {l: {used: x}}}", `used is "x", it must be a number such as 1, 12.5, 25MB or 1MiB, with 9 decimals at most`},
 		{"take: {}", "{error: x, leases: 0}", `a call that ends with an error has no leases`},
 		{"take: {}", "{released: 1}", `unknown key "released" in expect of take: use one of status, headers, absent, body, exact, close, leases, retry_after, limits, allowed, error`},
-		{"usage: {}", "{leases: 1}", `unknown key "leases" in expect of usage: use one of status, body, exact, limits, error`},
-		{"release: all", "{renewed: 1}", `unknown key "renewed" in expect of release: use released`},
-		{"settle: {of: last, cost: 1}", "{reserved: 1}", `unknown key "reserved" in expect of settle: use one of status, limits, error`},
+		{"usage: {}", "{leases: 1}", `unknown key "leases" in expect of usage: use one of status, headers, absent, body, exact, limits, error`},
+		{"release: all", "{renewed: 1}", `unknown key "renewed" in expect of release: use one of status, headers, absent, released, error`},
+		{"settle: {of: last, cost: 1}", "{reserved: 1}", `unknown key "reserved" in expect of settle: use one of status, headers, absent, limits, error`},
 	}
 	for _, tt := range tests {
 		for _, key := range []string{"expect", "expect_last"} {

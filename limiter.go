@@ -231,9 +231,11 @@ type LimitState struct {
 	// NextAfter is the time until there is one token more than Remaining; 0 if
 	// nothing is used or no time brings one.
 	NextAfter time.Duration
-	// Window tells windows of a counter apart, for refunds; 0 for what has none. A
-	// take that made a lease has 1, one whose lease was out already 0.
+	// Window tells windows of a counter apart, for refunds; 0 for what has none.
 	Window int64
+	// Repeated says that a take with a Token found its lease or reservation made
+	// already: it is not this take's to give back.
+	Repeated bool
 	// Kind and Precision are the limit's: Limit, Remaining and Used count in
 	// 10^-Precision.
 	Kind      Kind

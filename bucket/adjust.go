@@ -1,6 +1,6 @@
 // adjust.go carries a counter's state over to another amount of its limit.
 // A token bucket keeps its tokens, with fraction, up to the new capacity; a
-// full one stays full, and a debt is paid back at the old rate. Windows keep what
+// full one of a limit that came with the call stays full, and a debt is paid back at the old rate. Windows keep what
 // was used and levels what they are, also above a lower limit.
 
 package bucket
@@ -23,7 +23,11 @@ func (b *bucket) adjusted(r *rule, now Now) *bucket {
 		defer b.wide.mu.Unlock()
 		to.wide.level = b.wide.level
 	case r.limit.Algorithm == bucketring.TokenBucket:
-		if left, at := b.tokens(now); left != nil {
+		left, at := b.tokens(now)
+		if left == nil && r.limit.ID != 0 { // full: it has what it could hold, and no more
+			left = new(big.Rat).SetInt64(b.rule.capacity)
+		}
+		if left != nil {
 			to.putTokens(left, at)
 		}
 	case r.limit.Align == bucketring.AlignFirstRequest:

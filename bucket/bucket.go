@@ -50,8 +50,11 @@ type Result struct {
 	Retry     time.Duration // until n would fit; 0 if it does, else maybe bucketring.Never
 	Next      time.Duration // until there is one token more than Remaining; 0 if no time brings one
 	// Window tells the windows of a rate apart; of a sliding window it is the slot.
-	// It is 0 for what has none, but 1 for a take that made a lease.
+	// It is 0 for what has none.
 	Window int64
+	// Repeated says that a take found its lease or reservation made already, and
+	// changed nothing.
+	Repeated bool
 }
 
 // sealed is the bit of a word that stops all further charges.
@@ -120,6 +123,15 @@ func (b *bucket) sealUnused(now Now) bool {
 	if b.wide != nil {
 		return b.wide.sealUnused(b.rule, now)
 	}
-	word := b.word.Load()
-	return b.rule.unused(word, now) && b.word.CompareAndSwap(word, word|sealed)
+	for {
+		word := b.word.Load()
+		if !b.rule.unused(word, now) {
+			return false
+		}
+		if b.word.CompareAndSwap(word, word|sealed) {
+			return true
+		}
+		// A charge came in between. One with an earlier time may have left the bucket
+		// unused all the same.
+	}
 }

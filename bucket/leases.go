@@ -17,8 +17,6 @@ const (
 	maxLeases = 10_000
 	// leaseSize is what a lease and its place in the index use, in bytes.
 	leaseSize = 160
-	// newLease is the Window of a take that made a lease, and of no other.
-	newLease = 1
 	// retryFull is the Retry of a denial for want of memory.
 	retryFull = time.Second
 )
@@ -105,7 +103,7 @@ func (t *Table) takeLeaseLocked(p *part, b *bucket, hash uint64, c call) Result 
 	n, holder := c.op.N, p.leases[c.op.ID]
 	switch {
 	case n <= 0 || b != nil && holder == b:
-		return Result{Allowed: true}
+		return Result{Allowed: true, Repeated: n > 0}
 	case holder != nil || c.op.ID == bucketring.ID{}:
 		return Result{Retry: bucketring.Never} // it could not be ended
 	}
@@ -140,8 +138,7 @@ func (t *Table) takeLeaseLocked(p *part, b *bucket, hash uint64, c call) Result 
 	p.leases[c.op.ID] = b
 	t.leases.Add(1)
 	t.bytes.Add(leaseSize)
-	// Whoever undoes the take must tell a lease that it made from one that was out.
-	return Result{Allowed: true, Window: newLease}
+	return Result{Allowed: true}
 }
 
 // plus adds a duration to a time and stays within int64.

@@ -45,16 +45,16 @@ func TestLeases(t *testing.T) {
 	allowed := func(used int64) bucket.Result {
 		return bucket.Result{Allowed: true, Used: used, Remaining: 10 - used}
 	}
-	made := func(used int64) bucket.Result { // by this take
-		return bucket.Result{Allowed: true, Used: used, Remaining: 10 - used, Window: 1}
+	again := func(used int64) bucket.Result {
+		return bucket.Result{Allowed: true, Used: used, Remaining: 10 - used, Repeated: true}
 	}
 	peek := func(n int64) bucket.Op { return bucket.Op{Verb: bucketring.VerbPeek, N: n} }
 	apply(0, peek(3), allowed(3))
 	apply(0, take(0, 1), allowed(0)) // no lease
 	apply(0, take(11, 1), denied(0, bucketring.Never))
-	apply(0, take(4, 1), made(4))
-	apply(1, take(5, 2), made(9))
-	apply(1, take(4, 1), allowed(9)) // again
+	apply(0, take(4, 1), allowed(4))
+	apply(1, take(5, 2), allowed(9))
+	apply(1, take(4, 1), again(9))
 	apply(1, take(2, 3), denied(9, time.Second))
 	apply(1, peek(2), denied(9, time.Second))
 	apply(1, peek(1), allowed(10))

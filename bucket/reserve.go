@@ -26,6 +26,7 @@ type reservation struct {
 
 	charged int64 // tokens that stand for it now
 	settled bool
+	full    int64 // a token bucket was full again by then, on the monotonic clock
 }
 
 func (r *reservation) counter(partition uint32) Counter {
@@ -36,24 +37,41 @@ func (r *reservation) is(c *Counter) bool {
 	return r.key == c.Key && r.limit.SameCounter(c.Limit)
 }
 
+// refilled reports whether what a token bucket gave has come back by itself: giving
+// it back again would be a gift of what others have taken since.
+func (r *reservation) refilled(now Now) bool {
+	return r.limit.Kind == bucketring.KindRate && r.limit.Algorithm == bucketring.TokenBucket && now.Mono >= r.full
+}
+
+// resetLocked makes the reservations of a counter that was reset stand for nothing.
+func (p *part) resetLocked(c *Counter) {
+	for _, r := range p.reserved {
+		if r.is(c) {
+			r.charged = 0
+		}
+	}
+}
+
 func (r *reservation) size() int64 { return reservationSize + int64(len(r.key)+15)&^15 }
 
-// reserve is a take with an ID.
+// reserve is a take with an ID, or a look at what it would get.
 func (t *Table) reserve(op *Op, c Counter, now Now) Result {
 	hash, p := t.hash(c), &t.parts[c.Partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known := p.reservationLocked(t, op.ID, now)
 	if known != nil && known.is(&c) { // repeated: it changes nothing
-		return t.doLocked(p, hash, call{Op{Verb: bucketring.VerbPeek}, c, now})
+		res := t.doLocked(p, hash, call{Op{Verb: bucketring.VerbPeek}, c, now})
+		res.Repeated = true
+		return res
 	}
 	res := t.doLocked(p, hash, call{*op, c, now})
-	if !res.Allowed || known != nil { // an id is for one counter
+	if !res.Allowed || known != nil || op.Verb == bucketring.VerbPeek { // an id is for one counter
 		return res
 	}
 	r := &reservation{
 		limit: t.limits.share(c.Limit), hash: hash, key: c.Key,
-		window: res.Window, charged: op.N, until: plus(max(now.Mono, 0), int64(lasts(c.Limit, res))),
+		window: res.Window, charged: op.N, full: plus(max(now.Mono, 0), int64(res.Reset)), until: plus(max(now.Mono, 0), int64(lasts(c.Limit, res))),
 	}
 	b := p.find(hash, c)
 	switch {
@@ -140,7 +158,9 @@ func (t *Table) unreserve(op *Op, c Counter, now Now) Result {
 	defer p.mu.Unlock()
 	undo := Op{Verb: bucketring.VerbPeek}
 	if r := p.reservationLocked(t, op.ID, now); r != nil && r.is(&c) {
-		undo = Op{Verb: bucketring.VerbRefund, N: r.charged, Window: r.window}
+		if !r.refilled(now) {
+			undo = Op{Verb: bucketring.VerbRefund, N: r.charged, Window: r.window}
+		}
 		t.forgetLocked(p, op.ID)
 	}
 	return t.doLocked(p, hash, call{undo, c, now})
@@ -179,11 +199,16 @@ func (t *Table) Settle(partition uint32, id bucketring.ID, units int64, nanos in
 			err = bucketring.Invalidf("cost is %d, it must be 0 or more: settle what the work has cost", units)
 		}
 		if s.Err = err; err == nil {
-			op = Op{Verb: bucketring.VerbSettle, N: cost - r.charged, Window: r.window}
+			if back := cost < r.charged; !back || !r.refilled(now) {
+				op = Op{Verb: bucketring.VerbSettle, N: cost - r.charged, Window: r.window}
+			}
 			r.settled, r.charged = true, cost
 		}
 	}
 	s.Limit, s.Result = t.settleLocked(p, r, &op, call{op, r.counter(partition), now})
+	if op.Verb == bucketring.VerbSettle {
+		r.full = plus(max(now.Mono, 0), int64(s.Result.Reset))
+	}
 	return s, true
 }
 

@@ -98,13 +98,19 @@ func (t *Table) Do(verb bucketring.Verb, c Counter, now Now, n int64) (res Resul
 func (t *Table) Apply(op Op, c Counter, now Now) (res Result) {
 	if op.ID != (bucketring.ID{}) && c.Limit.Kind != bucketring.KindConcurrency {
 		switch op.Verb {
-		case bucketring.VerbTake:
+		case bucketring.VerbTake, bucketring.VerbPeek:
 			return t.reserve(&op, c, now)
 		case bucketring.VerbRefund:
 			return t.unreserve(&op, c, now)
 		}
 	}
 	t.do(&op, c, now, &res)
+	if op.Verb == bucketring.VerbReset {
+		p := &t.parts[c.Partition]
+		p.mu.Lock()
+		p.resetLocked(&c)
+		p.mu.Unlock()
+	}
 	return res
 }
 

@@ -71,7 +71,8 @@ func (c *call) apply(s *bucketring.LimitState, verb bucketring.Verb, charge *buc
 // show writes what a counter said.
 func show(s *bucketring.LimitState, l *bucketring.Limit, res *bucket.Result, now bucket.Now) {
 	s.Name, s.Kind, s.Precision, s.Limit = l.Name, l.Kind, l.Precision, l.Capacity()
-	s.Allowed, s.Remaining, s.Used, s.Window = res.Allowed, res.Remaining, res.Used, res.Window
+	s.Allowed, s.Remaining, s.Used = res.Allowed, res.Remaining, res.Used
+	s.Window, s.Repeated = res.Window, res.Repeated
 	s.ResetAfter, s.RetryAfter, s.NextAfter, s.ResetAt = res.Reset, res.Retry, res.Next, 0
 	if resets(l, res.Reset) {
 		s.ResetAt = unixUp(now.Wall + int64(res.Reset))
@@ -239,18 +240,17 @@ func (c *call) undo(states []bucketring.LimitState, first, steps int) {
 		i := (first + step) % len(states)
 		back := c.at(i)
 		back.Window = states[i].Window
-		cameBack := back.Limit.Kind == bucketring.KindRate && now.Mono-charged.Mono >= int64(states[i].ResetAfter)
-		if states[i].Allowed && !cameBack && !heldBefore(&states[i]) {
+		if states[i].Allowed && !states[i].Repeated && !cameBack(&back, states[i].ResetAfter, now.Mono-charged.Mono) {
 			var s bucketring.LimitState
 			c.apply(&s, bucketring.VerbRefund, &back)
 		}
 	}
 }
 
-// heldBefore reports whether a take found its lease already out: it is not its to
-// give back.
-func heldBefore(s *bucketring.LimitState) bool {
-	return s.Kind == bucketring.KindConcurrency && s.Window == 0
+// cameBack reports whether time alone has given back what was charged: a refund
+// would give what others have taken since.
+func cameBack(c *bucketring.Charge, reset time.Duration, since int64) bool {
+	return c.Limit.Kind == bucketring.KindRate && since >= int64(reset)
 }
 
 func (c *call) anyStrict() bool {

@@ -102,6 +102,23 @@ func (n *Node) shared(hash uint64, req *bucketring.Request, local []bucketring.C
 	return d
 }
 
+// shareRefund gives back what this node's share has admitted.
+func (n *Node) shareRefund(hash uint64, req *bucketring.Request) (d bucketring.Decision) {
+	local := make([]bucketring.Charge, len(req.Charges))
+	members := len(n.Ring().Members)
+	for i, c := range req.Charges {
+		share := shareOf(*c.Limit, members)
+		c.Limit = &share
+		local[i] = c
+	}
+	c := call{
+		table: n.share.table.Load(), clock: n.local.clock, now: n.local.clock.now(), part: uint32(hash % shareParts),
+		verb: bucketring.VerbRefund, charges: local,
+	}
+	c.decide(&d)
+	return d
+}
+
 // open lets a call pass that nobody counted.
 func (n *Node) open(req *bucketring.Request, states []bucketring.LimitState) bucketring.Decision {
 	d := bucketring.Decision{Allowed: true, Limits: states}

@@ -5,7 +5,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bucketring/bucketring"
@@ -20,8 +22,10 @@ func byID(v bucketring.Verb) bool {
 
 var errNeverMade = fmt.Errorf("%w: it was never made, or its window is over for long", bucketring.ErrUnknownID)
 
-// maxIDs bounds the ids of one call.
-const maxIDs = 1000
+const (
+	maxIDs    = 1000 // of one call
+	idsAtOnce = 64   // of one call to another node
+)
 
 // takeIDs carries out a verb about ids. A reservation of several limits has
 // several ids, joined by points. Each partition's ids go to its owner.
@@ -31,28 +35,35 @@ func (n *Node) takeIDs(ctx context.Context, req *bucketring.Request) (bucketring
 		return bucketring.Decision{}, err
 	}
 	d := bucketring.Decision{Allowed: true, Limits: []bucketring.LimitState{}, Node: n.cfg.Name}
-	asked := 0
+	asked, failed := 0, error(nil)
 	for _, part := range order {
-		ask := *req
-		ask.IDs, ask.Partition, ask.Charges = byPart[part], part, nil
-		one, err := n.askIDs(ctx, &ask)
-		if err != nil {
-			return d, err
+		for ids := range slices.Chunk(byPart[part], idsAtOnce) {
+			asked += len(ids)
+			ask := *req
+			ask.IDs, ask.Partition, ask.Charges = ids, part, nil
+			one, err := n.askIDs(ctx, &ask)
+			if err != nil {
+				failed = err // the others' leases must not end because of this one
+				continue
+			}
+			d.Leases = append(d.Leases, one.Leases...)
+			d.Limits = append(d.Limits, one.Limits...)
+			d.Owner, d.Source = one.Owner, one.Source
 		}
-		asked += len(ask.IDs)
-		d.Leases = append(d.Leases, one.Leases...)
-		d.Limits = append(d.Limits, one.Limits...)
-		d.Owner, d.Source = one.Owner, one.Source
+	}
+	if failed != nil && (len(d.Leases) == 0 || errors.Is(failed, bucketring.ErrInvalid)) {
+		return d, failed
 	}
 	d.Allowed = len(d.Leases) == asked
-	if req.Verb == bucketring.VerbSettle {
-		if len(d.Leases) == 0 {
-			return d, errNeverMade
-		}
-		d.Allowed, d.Reservation, d.Leases = true, req.IDs[0], nil
-		if len(d.Limits) > 0 {
-			d.LimitState = d.Limits[0]
-		}
+	if req.Verb != bucketring.VerbSettle {
+		return d, nil
+	}
+	if len(d.Leases) == 0 {
+		return d, errNeverMade
+	}
+	d.Allowed, d.Reservation, d.Leases = true, req.IDs[0], nil
+	if len(d.Limits) > 0 {
+		d.LimitState = d.Limits[0]
 	}
 	return d, nil
 }
@@ -87,21 +98,60 @@ func sorted(req *bucketring.Request) (byPart map[uint32][]string, order []uint32
 }
 
 // askIDs asks this node first, which costs little: limits that each node counts
-// for itself are kept where they were taken, whoever owns the partition.
+// for itself are kept where they were taken, whoever owns the partition, and so are
+// leases that were taken while the owner was away.
 func (n *Node) askIDs(ctx context.Context, req *bucketring.Request) (bucketring.Decision, error) {
-	own := n.local.doIDs(req)
-	if n.Ring().OwnedBySelf(req.Partition) || len(own.Leases) == len(req.IDs) {
-		return own, nil
+	own, err := n.local.doIDs(req)
+	left := missing(req.IDs, own.Leases)
+	if err == nil && len(left) > 0 {
+		share := idCall{n.share.table.Load(), n.local.clock.now(), req.Partition % shareParts}
+		err = share.do(&own, req, left)
+		left = missing(left, own.Leases)
 	}
-	return n.forward(ctx, n.Ring(), uint64(req.Partition), req)
+	if err != nil || len(left) == 0 || n.Ring().OwnedBySelf(req.Partition) {
+		return own, err
+	}
+	ask := *req
+	ask.IDs = left
+	d, err := n.forward(ctx, n.Ring(), uint64(req.Partition), &ask)
+	d.Leases = append(own.Leases, d.Leases...)
+	d.Limits = append(own.Limits, d.Limits...)
+	if len(own.Leases) > 0 {
+		err = nil // what was found here was done
+	}
+	return d, err
+}
+
+// missing returns the ids that are not among those found.
+func missing(ids, found []string) (left []string) {
+	for _, id := range ids {
+		if !slices.Contains(found, id) {
+			left = append(left, id)
+		}
+	}
+	return left
 }
 
 // doIDs carries out a verb about ids of one partition that are kept here. The
-// decision's Leases are those that were found.
-func (l *Local) doIDs(req *bucketring.Request) bucketring.Decision {
-	now := l.clock.now()
+// decision's Leases are those that were found. The error is ErrInvalid, of a
+// settlement that does not fit its limit.
+func (l *Local) doIDs(req *bucketring.Request) (bucketring.Decision, error) {
 	d := bucketring.Decision{Source: bucketring.SourceOwner, Node: l.name, Owner: l.name, Limits: []bucketring.LimitState{}}
-	for _, text := range req.IDs {
+	err := idCall{l.table, l.clock.now(), req.Partition}.do(&d, req, req.IDs)
+	d.Allowed = len(d.Leases) == len(req.IDs)
+	return d, err
+}
+
+// An idCall is a call about ids at one table.
+type idCall struct {
+	table *bucket.Table
+	now   bucket.Now
+	part  uint32
+}
+
+// do carries the verb out for some ids and notes what was found.
+func (c idCall) do(d *bucketring.Decision, req *bucketring.Request, ids []string) error {
+	for _, text := range ids {
 		id, _, err := bucketring.ParseID(text)
 		if err != nil {
 			continue
@@ -109,20 +159,22 @@ func (l *Local) doIDs(req *bucketring.Request) bucketring.Decision {
 		found := false
 		switch req.Verb {
 		case bucketring.VerbRenew:
-			_, found = l.table.Renew(req.Partition, id, now)
+			_, found = c.table.Renew(c.part, id, c.now)
 		case bucketring.VerbRelease:
-			found = l.table.Release(req.Partition, id, now)
+			found = c.table.Release(c.part, id, c.now)
 		case bucketring.VerbSettle:
 			var s bucket.Settled
-			if s, found = l.table.Settle(req.Partition, id, req.Cost, req.CostNanos, now); found {
+			if s, found = c.table.Settle(c.part, id, req.Cost, req.CostNanos, c.now); s.Err != nil {
+				return s.Err
+			}
+			if found {
 				d.Limits = append(d.Limits, bucketring.LimitState{})
-				show(&d.Limits[len(d.Limits)-1], &s.Limit, &s.Result, now)
+				show(&d.Limits[len(d.Limits)-1], &s.Limit, &s.Result, c.now)
 			}
 		}
 		if found {
 			d.Leases = append(d.Leases, text)
 		}
 	}
-	d.Allowed = len(d.Leases) == len(req.IDs)
-	return d
+	return nil
 }

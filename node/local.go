@@ -13,12 +13,13 @@ import (
 // A Local decides from this node's own counters and never forwards. It is the
 // bucketring.Limiter that peers reach.
 type Local struct {
-	name   string
-	placer ring.Placer
-	ring   atomic.Pointer[ring.Ring] // never nil
-	table  *bucket.Table
-	clock  *clock
-	strict [1024]sync.Mutex // by entity: keeps strict calls with several limits apart
+	name    string
+	placer  ring.Placer
+	ring    atomic.Pointer[ring.Ring] // never nil
+	table   *bucket.Table
+	clock   *clock
+	refunds refunds          // that were carried out
+	strict  [1024]sync.Mutex // by entity: keeps strict calls with several limits apart
 }
 
 var _ bucketring.Limiter = (*Local)(nil)
@@ -46,15 +47,15 @@ func (l *Local) Take(ctx context.Context, req bucketring.Request) (bucketring.De
 		owner, _ := r.Owner(part)
 		return bucketring.Decision{}, &bucketring.NotOwner{Hint: owner.Name}
 	}
-	return l.carryOut(hash, &req), nil
+	return l.carryOut(hash, &req)
 }
 
 // carryOut does whatever a checked call wants.
-func (l *Local) carryOut(hash uint64, req *bucketring.Request) bucketring.Decision {
+func (l *Local) carryOut(hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
 	if byID(req.Verb) {
 		return l.doIDs(req)
 	}
-	return l.decide(hash, req)
+	return l.decide(hash, req), nil
 }
 
 // place checks a call from a peer and returns the hash of its place. What another
@@ -100,6 +101,9 @@ func partOf(hash uint64, req *bucketring.Request) uint32 {
 func (l *Local) decide(hash uint64, req *bucketring.Request) (d bucketring.Decision) {
 	c := callOf(req)
 	c.table, c.clock, c.part = l.table, l.clock, partOf(hash, req)
+	if req.Verb == bucketring.VerbRefund && req.Token != "" && !l.refunds.first(req.Token, l.clock.now().Mono) {
+		c.verb, c.cost, c.charges = bucketring.VerbPeek, 0, free(req.Charges)
+	}
 	strict, several := c.anyStrict(), c.len() > 1
 	if !strict || !several {
 		c.now = l.clock.now()
@@ -110,6 +114,16 @@ func (l *Local) decide(hash uint64, req *bucketring.Request) (d bucketring.Decis
 	}
 	d.Source, d.Node, d.Owner = bucketring.SourceOwner, l.name, l.name
 	return d
+}
+
+// free are charges that only look.
+func free(charges []bucketring.Charge) []bucketring.Charge {
+	looks := make([]bucketring.Charge, len(charges))
+	for i, c := range charges {
+		c.Cost, c.ID = 0, bucketring.ID{}
+		looks[i] = c
+	}
+	return looks
 }
 
 // apart decides while no strict call with several limits of the same entity is

@@ -139,6 +139,8 @@ func checkInline(req *bucketring.Request) error {
 		return bucketring.Invalidf("a call cannot bring charges along: give key and limit")
 	case len(req.Attributes) > 0:
 		return bucketring.Invalidf("attributes need a namespace: give key and limit instead")
+	case req.Token != "" && (len(req.Token) < 16 || len(req.Token) > bucketring.MaxTokenLen):
+		return bucketring.Invalidf("token has %d bytes, it must have 16 to %d, at random", len(req.Token), bucketring.MaxTokenLen)
 	case req.CostNanos != 0:
 		return bucketring.Invalidf("cost must be a whole number: only policies have limits with decimals")
 	}
@@ -180,7 +182,7 @@ func (n *Node) forward(ctx context.Context, r *ring.Ring, hash uint64, req *buck
 		owner, ok = n.hinted(err, owner)
 	}
 	if n.Ring().OwnedBySelf(partOf(hash, req)) { // the ring changed meanwhile
-		return n.local.carryOut(hash, req), nil
+		return n.local.carryOut(hash, req)
 	}
 	return n.fallback(r, hash, req)
 }

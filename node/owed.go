@@ -15,45 +15,95 @@ const (
 	maxOwed = 4096
 	// owedFor is how long one is tried: longer windows than that hardly notice it.
 	owedFor = 5 * time.Minute
+	// owedAtOnce bounds the time that one round of tries takes.
+	owedAtOnce = 50 * time.Millisecond
 )
 
-// owed is what this node has to give back for calls that were denied elsewhere.
-// The zero value is empty.
+// owed is what this node has to give back for calls that did not go ahead. The
+// zero value is empty.
 type owed struct {
 	mu    sync.Mutex
 	queue []debt // guarded by mu, oldest first
 }
 
+// A debt is one refund.
 type debt struct {
-	req   bucketring.Request
-	since time.Time
+	req     bucketring.Request
+	charged int64           // when, on the monotonic clock
+	resets  []time.Duration // by charge: how long until it comes back by itself; nil for never
 }
 
-// add keeps a refund. When too many wait, the oldest is lost, which denies more.
-func (o *owed) add(req bucketring.Request) {
+// due leaves out of the refund what time has given back.
+func (d *debt) due(now int64) (req bucketring.Request, ok bool) {
+	req = d.req
+	req.Charges = nil
+	for i := range d.req.Charges {
+		if d.resets == nil || !cameBack(&d.req.Charges[i], d.resets[i], now-d.charged) {
+			req.Charges = append(req.Charges, d.req.Charges[i])
+		}
+	}
+	return req, req.Charges != nil && now-d.charged < int64(owedFor)
+}
+
+// owe keeps refunds. When too many wait, the oldest is lost, which denies more.
+func (n *Node) owe(debts ...debt) {
+	o := &n.owed
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.queue) >= maxOwed {
-		o.queue = o.queue[1:]
+	o.queue = append(o.queue, debts...)
+	if over := len(o.queue) - maxOwed; over > 0 {
+		o.queue = o.queue[over:]
 	}
-	o.queue = append(o.queue, debt{req, time.Now()})
 }
 
-// settleOwed tries the oldest of those that wait, once.
+// settleOwed tries those that wait, the oldest first, for a moment.
 func (n *Node) settleOwed(ctx context.Context) {
-	const most = 64
 	n.owed.mu.Lock()
-	tried := n.owed.queue[:min(most, len(n.owed.queue))]
-	n.owed.queue = n.owed.queue[len(tried):]
+	queue := n.owed.queue
+	n.owed.queue = nil
 	n.owed.mu.Unlock()
-	for _, d := range tried {
-		if time.Since(d.since) > owedFor {
+	began := time.Now()
+	for i := range queue {
+		if time.Since(began) > owedAtOnce {
+			n.owe(queue[i:]...)
+			return
+		}
+		req, ok := queue[i].due(n.local.clock.now().Mono)
+		if !ok {
 			continue
 		}
-		if _, err := n.take(ctx, uint64(d.req.Partition), &d.req); err != nil {
-			n.owed.mu.Lock()
-			n.owed.queue = append(n.owed.queue, d)
-			n.owed.mu.Unlock()
+		if _, err := n.take(ctx, uint64(req.Partition), &req); err != nil {
+			n.owe(queue[i])
 		}
 	}
+}
+
+// refunds remembers the refunds that were carried out, so that one whose answer was
+// lost is not carried out again. The zero value is empty.
+type refunds struct {
+	mu   sync.Mutex
+	seen map[string]int64 // when, on the monotonic clock; guarded by mu
+	next int64            // when to forget the old ones; guarded by mu
+}
+
+// first reports whether a refund was not seen before.
+func (r *refunds) first(token string, now int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now >= r.next {
+		for old, at := range r.seen {
+			if now-at > int64(2*owedFor) {
+				delete(r.seen, old)
+			}
+		}
+		r.next = now + int64(time.Minute)
+	}
+	if _, known := r.seen[token]; known {
+		return false
+	}
+	if r.seen == nil {
+		r.seen = map[string]int64{}
+	}
+	r.seen[token] = now
+	return true
 }

@@ -4,7 +4,9 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"time"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/policy"
@@ -25,6 +27,7 @@ type part struct {
 	hash    uint64
 	mine    bool // counted at this node
 	made    bucketring.Decision
+	at      int64 // when, on the monotonic clock
 	charged bool
 }
 
@@ -52,34 +55,40 @@ func (p *part) placed(hash uint64) {
 func (w *work) do(ctx context.Context) error {
 	denied := w.call.Denied()
 	for i := range w.parts {
-		if w.parts[i].mine {
-			if err := w.ask(ctx, w.verb(denied), &w.parts[i]); err != nil {
-				return err
-			}
-			denied = denied || !w.parts[i].made.Allowed
+		p := &w.parts[i]
+		if !p.mine {
+			continue
 		}
+		if err := w.ask(ctx, w.verb(denied), p); err != nil {
+			w.takeBack(ctx)
+			return err
+		}
+		denied = denied || !p.made.Allowed
 	}
 	others, err := w.askOthers(ctx, w.verb(denied))
-	if denied = denied || others; err != nil {
-		w.takeBack(ctx)
-		return err
-	}
-	if denied && (w.req.Verb == bucketring.VerbTake || w.req.Verb == bucketring.VerbPeek) {
+	if denied = denied || others; err != nil || denied && w.takes() {
 		w.takeBack(ctx)
 	}
-	return nil
+	return err
+}
+
+// takes reports whether the verb is about tokens that a call wants.
+func (w *work) takes() bool {
+	return w.req.Verb == bucketring.VerbTake || w.req.Verb == bucketring.VerbPeek || w.req.Verb == bucketring.VerbAdd
 }
 
 // verb is what the counters are asked for: once the call is denied, and charges all
-// or nothing, only what they say.
+// or nothing, only what they say. What is added to levels is taken like a cost.
 func (w *work) verb(denied bool) bucketring.Verb {
+	verb := w.req.Verb
+	if verb == bucketring.VerbAdd && w.req.Cost >= 0 && w.req.CostNanos >= 0 {
+		verb = bucketring.VerbTake
+	}
 	switch {
-	case w.req.Verb == bucketring.VerbUsage:
-		return bucketring.VerbPeek
-	case w.req.Verb == bucketring.VerbTake && denied && !w.call.Each():
+	case verb == bucketring.VerbUsage, verb == bucketring.VerbTake && denied && !w.call.Each():
 		return bucketring.VerbPeek
 	}
-	return w.req.Verb
+	return verb
 }
 
 // askOthers asks the owners of all other parts at the same time, and reports
@@ -110,9 +119,18 @@ func (w *work) askOthers(ctx context.Context, verb bucketring.Verb) (denied bool
 	return denied, err
 }
 
-// ask has one part counted.
-func (w *work) ask(ctx context.Context, verb bucketring.Verb, p *part) error {
+// ask has one part counted. A panic on the way costs this call.
+func (w *work) ask(ctx context.Context, verb bucketring.Verb, p *part) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("%w: counting the call ended in a panic: %v", bucketring.ErrUnavailable, cause)
+		}
+	}()
+	p.at = w.node.local.clock.now().Mono
 	d, err := w.send(ctx, verb, p, p.group.Charges)
+	if (err != nil || d.Degraded) && verb == bucketring.VerbTake && !p.mine {
+		w.node.owe(w.leases(p)...) // the owner may have taken it, and its answer was lost
+	}
 	if err != nil {
 		return err
 	}
@@ -124,66 +142,106 @@ func (w *work) ask(ctx context.Context, verb bucketring.Verb, p *part) error {
 }
 
 func (w *work) send(ctx context.Context, verb bucketring.Verb, p *part, charges []bucketring.Charge) (bucketring.Decision, error) {
-	req := bucketring.Request{
-		Verb: verb, Charges: charges, Partition: p.group.Partition, Each: w.call.Each(), Version: w.req.Version,
-	}
+	req := w.request(verb, p, charges)
 	if p.group.Here {
 		return w.node.local.decide(p.hash, &req), nil
 	}
 	return w.node.take(ctx, p.hash, &req)
 }
 
-// takeBack undoes what parts of a denied call have admitted, and has them show what
-// they have without it. Where each limit is charged by itself only leases are
-// undone: nobody would release them.
+func (w *work) request(verb bucketring.Verb, p *part, charges []bucketring.Charge) bucketring.Request {
+	return bucketring.Request{
+		Verb: verb, Charges: charges, Partition: p.group.Partition, Each: w.call.Each(), Version: w.req.Version,
+	}
+}
+
+// leases is what ends the leases and reservations of a part: by their ids, which
+// does no harm if they were never made.
+func (w *work) leases(p *part) []debt {
+	var back []bucketring.Charge
+	for _, c := range p.group.Charges {
+		if c.ID != (bucketring.ID{}) {
+			back = append(back, c)
+		}
+	}
+	if back == nil {
+		return nil
+	}
+	return []debt{{req: w.request(bucketring.VerbRefund, p, back), charged: p.at}}
+}
+
+// takeBack undoes what parts of a denied call have admitted, all at the same time,
+// and has them show what they have without it. Where each limit is charged by
+// itself only leases are undone: nobody would release them.
 func (w *work) takeBack(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx) // a caller that has gone is no reason to keep its tokens
+	var undoing sync.WaitGroup
 	for i := range w.parts {
 		p := &w.parts[i]
-		if p.made.Degraded {
-			continue // it was counted as this node's share, which ends with the outage
-		}
 		switch {
 		case p.charged:
-			w.undo(ctx, p)
-		case p.made.Allowed && len(p.group.States) > 0 && !w.call.Each():
-			free := make([]bucketring.Charge, len(p.group.Charges))
-			for j, c := range p.group.Charges {
-				c.Cost, c.ID = 0, bucketring.ID{}
-				free[j] = c
-			}
-			if d, err := w.send(ctx, bucketring.VerbPeek, p, free); err == nil {
-				p.group.States = d.All()
-			}
+			undoing.Go(func() { w.undo(ctx, p) })
+		case p.made.Allowed && len(p.group.States) > 0 && !w.call.Each() && !p.made.Degraded:
+			undoing.Go(func() { w.free(ctx, p) })
 		}
+	}
+	undoing.Wait()
+}
+
+// free has a part show what it has without the call.
+func (w *work) free(ctx context.Context, p *part) {
+	if d, err := w.send(ctx, bucketring.VerbPeek, p, free(p.group.Charges)); err == nil {
+		p.group.States = d.All()
 	}
 }
 
 // undo gives one part's charges back, later if its owner cannot be asked now.
 func (w *work) undo(ctx context.Context, p *part) {
-	var back []bucketring.Charge
-	var index []int
+	p.charged = false
+	back, index := w.back(p)
+	if len(back) == 0 {
+		return
+	}
+	req := w.request(bucketring.VerbRefund, p, back)
+	req.Token = newRequestID() // a refund that is tried again counts once
+	var d bucketring.Decision
+	var err error
+	if p.made.Degraded {
+		d = w.node.shareRefund(p.hash, &req)
+	} else {
+		d, err = w.node.take(ctx, p.hash, &req)
+	}
+	if err != nil {
+		w.node.owe(debt{req: req, charged: p.at, resets: w.resets(p, index)})
+		return
+	}
+	for k, s := range d.All() {
+		p.group.States[index[k]] = s
+	}
+}
+
+// back is what an undo refunds of a part, and where it stands among its charges.
+func (w *work) back(p *part) (back []bucketring.Charge, index []int) {
 	for j, c := range p.group.Charges {
 		s := &p.group.States[j]
-		if !s.Allowed || heldBefore(s) || w.call.Each() && c.Limit.Kind != bucketring.KindConcurrency {
+		only := w.call.Each() && c.Limit.Kind != bucketring.KindConcurrency
+		if !s.Allowed || s.Repeated || only || cameBack(&c, s.ResetAfter, w.node.local.clock.now().Mono-p.at) {
 			continue
 		}
 		c.Window = s.Window
 		back = append(back, c)
 		index = append(index, j)
 	}
-	p.charged = false
-	if len(back) == 0 {
-		return
+	return back, index
+}
+
+// resets are the times after which each charge has come back by itself.
+func (w *work) resets(p *part, index []int) []time.Duration {
+	all := make([]time.Duration, len(index))
+	for k, j := range index {
+		all[k] = p.group.States[j].ResetAfter
 	}
-	d, err := w.send(ctx, bucketring.VerbRefund, p, back)
-	if err != nil {
-		w.node.owed.add(bucketring.Request{Verb: bucketring.VerbRefund, Charges: back, Partition: p.group.Partition})
-		return
-	}
-	for k, s := range d.All() {
-		p.group.States[index[k]] = s
-	}
+	return all
 }
 
 // sign says who decided: the owner of the first part, and if an answer is degraded

@@ -60,7 +60,7 @@ func toVerdict(item *peerpb.Item, req *bucketring.Request, d *bucketring.Decisio
 func toState(s *bucketring.LimitState) *peerpb.LimitState {
 	return &peerpb.LimitState{
 		Remaining: s.Remaining, ResetNs: int64(s.ResetAfter), RetryNs: int64(s.RetryAfter), Denied: !s.Allowed,
-		Used: s.Used, Window: s.Window, NextNs: int64(s.NextAfter),
+		Used: s.Used, Window: s.Window, Repeated: s.Repeated, NextNs: int64(s.NextAfter),
 	}
 }
 
@@ -116,7 +116,7 @@ func fromVerdict(v *peerpb.Verdict, req *bucketring.Request) (d bucketring.Decis
 
 func fromState(s *peerpb.LimitState) bucketring.LimitState {
 	return bucketring.LimitState{
-		Allowed: !s.GetDenied(), Remaining: s.GetRemaining(), Used: s.GetUsed(), Window: s.GetWindow(),
+		Allowed: !s.GetDenied(), Remaining: s.GetRemaining(), Used: s.GetUsed(), Window: s.GetWindow(), Repeated: s.GetRepeated(),
 		ResetAfter: time.Duration(s.GetResetNs()), RetryAfter: time.Duration(s.GetRetryNs()),
 		NextAfter: time.Duration(s.GetNextNs()),
 	}

@@ -45,7 +45,7 @@ type answer struct {
 // newOutgoing refuses, alone, a call that would break the link for its
 // neighbours.
 func newOutgoing(req *bucketring.Request) (*outgoing, error) {
-	o := &outgoing{req: req, part: req.Partition, size: itemBytes, held: len(req.Key), answer: make(chan answer, 1)}
+	o := &outgoing{req: req, part: req.Partition, size: itemBytes + len(req.Token), held: len(req.Key), answer: make(chan answer, 1)}
 	if byID(req.Verb) {
 		if err := o.addIDs(); err != nil {
 			return nil, err
@@ -125,7 +125,7 @@ func charge(req *bucketring.Request, i int) bucketring.Charge {
 func (o *outgoing) item(f *peerpb.Frame, defs map[bucketring.Limit]uint32) *peerpb.Item {
 	item := &peerpb.Item{
 		Id: o.id, Verb: uint32(o.req.Verb), Part: o.part, Each: o.req.Each, Ids: o.ids,
-		CostNanos: o.req.CostNanos, Version: o.req.Version, Charges: make([]*peerpb.Charge, charges(o.req)),
+		CostNanos: o.req.CostNanos, Version: o.req.Version, Token: []byte(o.req.Token), Charges: make([]*peerpb.Charge, charges(o.req)),
 	}
 	if o.ids != nil { // else it is in the charges
 		item.Cost = o.req.Cost
@@ -151,7 +151,7 @@ func (o *outgoing) item(f *peerpb.Frame, defs map[bucketring.Limit]uint32) *peer
 func (l *link) request(item *peerpb.Item) (bucketring.Request, error) {
 	req := bucketring.Request{
 		Verb: bucketring.Verb(small(item.GetVerb())), Partition: item.GetPart(), Each: item.GetEach(),
-		CostNanos: item.GetCostNanos(), Version: item.GetVersion(),
+		CostNanos: item.GetCostNanos(), Version: item.GetVersion(), Token: string(item.GetToken()),
 	}
 	n := len(item.GetCharges())
 	switch {
@@ -191,7 +191,7 @@ func (l *link) request(item *peerpb.Item) (bucketring.Request, error) {
 // plain reports whether the call is one that a caller can make: limits that came
 // with it, and one key for all, which says where they are counted.
 func plain(item *peerpb.Item, limits []bucketring.Limit) bool {
-	if item.GetPart() != 0 || item.GetEach() || item.GetVerb() > uint32(bucketring.VerbReset) {
+	if item.GetPart() != 0 || item.GetEach() || len(item.GetToken()) > 0 || item.GetVerb() > uint32(bucketring.VerbReset) {
 		return false
 	}
 	for i, c := range item.GetCharges() {

@@ -101,9 +101,13 @@ func (s *PeerServer) Tell(stream grpc.ClientStreamingServer[peerpb.Piece, peerpb
 	}
 	told := &peerpb.Told{}
 	var n *Notice
+	var refused error // one bad notice does not keep the others away
 	for {
 		piece, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF) && refused != nil:
+			return status.Error(codes.InvalidArgument, refused.Error())
+		case errors.Is(err, io.EOF):
 			return stream.SendAndClose(told)
 		}
 		if err != nil {
@@ -117,7 +121,7 @@ func (s *PeerServer) Tell(stream grpc.ClientStreamingServer[peerpb.Piece, peerpb
 		}
 		if n.Text = append(n.Text, piece.GetText()...); piece.GetLast() {
 			if err := s.hear(n); err != nil {
-				return status.Error(codes.InvalidArgument, err.Error())
+				refused = errors.Join(refused, err)
 			}
 			told.Count++
 			n = nil

@@ -549,17 +549,20 @@ func (x *Def) GetId() uint64 {
 // An Item is one call. Ids count up per dialer's boot; an id that was seen is
 // answered again and never decided twice.
 type Item struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Part          uint32                 `protobuf:"varint,2,opt,name=part,proto3" json:"part,omitempty"` // of ids, or of the charges of a policy; else the key says it
-	Verb          uint32                 `protobuf:"varint,3,opt,name=verb,proto3" json:"verb,omitempty"`
-	Charges       []*Charge              `protobuf:"bytes,4,rep,name=charges,proto3" json:"charges,omitempty"`
-	Each          bool                   `protobuf:"varint,5,opt,name=each,proto3" json:"each,omitempty"`                               // a charge that has room counts even if another one denies
-	BudgetNs      int64                  `protobuf:"zigzag64,6,opt,name=budget_ns,json=budgetNs,proto3" json:"budget_ns,omitempty"`     // the caller waits no longer than this
-	Ids           [][]byte               `protobuf:"bytes,16,rep,name=ids,proto3" json:"ids,omitempty"`                                 // 16 bytes each: what to renew, release or settle
-	Cost          int64                  `protobuf:"zigzag64,17,opt,name=cost,proto3" json:"cost,omitempty"`                            // of a settlement, whole tokens; other calls have it in their charges
-	CostNanos     int32                  `protobuf:"zigzag32,18,opt,name=cost_nanos,json=costNanos,proto3" json:"cost_nanos,omitempty"` // billionths of a token to add to the cost
-	Version       int64                  `protobuf:"zigzag64,19,opt,name=version,proto3" json:"version,omitempty"`                      // of a set
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Part      uint32                 `protobuf:"varint,2,opt,name=part,proto3" json:"part,omitempty"` // of ids, or of the charges of a policy; else the key says it
+	Verb      uint32                 `protobuf:"varint,3,opt,name=verb,proto3" json:"verb,omitempty"`
+	Charges   []*Charge              `protobuf:"bytes,4,rep,name=charges,proto3" json:"charges,omitempty"`
+	Each      bool                   `protobuf:"varint,5,opt,name=each,proto3" json:"each,omitempty"`                               // a charge that has room counts even if another one denies
+	BudgetNs  int64                  `protobuf:"zigzag64,6,opt,name=budget_ns,json=budgetNs,proto3" json:"budget_ns,omitempty"`     // the caller waits no longer than this
+	Ids       [][]byte               `protobuf:"bytes,16,rep,name=ids,proto3" json:"ids,omitempty"`                                 // 16 bytes each: what to renew, release or settle
+	Cost      int64                  `protobuf:"zigzag64,17,opt,name=cost,proto3" json:"cost,omitempty"`                            // of a settlement, whole tokens; other calls have it in their charges
+	CostNanos int32                  `protobuf:"zigzag32,18,opt,name=cost_nanos,json=costNanos,proto3" json:"cost_nanos,omitempty"` // billionths of a token to add to the cost
+	Version   int64                  `protobuf:"zigzag64,19,opt,name=version,proto3" json:"version,omitempty"`                      // of a set
+	// A refund with a token that was seen changes nothing: it is tried again after an
+	// answer was lost.
+	Token         []byte `protobuf:"bytes,20,opt,name=token,proto3" json:"token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -662,6 +665,13 @@ func (x *Item) GetVersion() int64 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *Item) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
 }
 
 type Charge struct {
@@ -866,6 +876,7 @@ type LimitState struct {
 	Used      int64                  `protobuf:"zigzag64,6,opt,name=used,proto3" json:"used,omitempty"`
 	Window    int64                  `protobuf:"zigzag64,7,opt,name=window,proto3" json:"window,omitempty"`
 	NextNs    int64                  `protobuf:"zigzag64,8,opt,name=next_ns,json=nextNs,proto3" json:"next_ns,omitempty"`
+	Repeated  bool                   `protobuf:"varint,13,opt,name=repeated,proto3" json:"repeated,omitempty"` // a take found its lease or reservation made already
 	// What the asker of a settlement cannot know, because it has an id alone.
 	Name          string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
 	Limit         int64  `protobuf:"zigzag64,10,opt,name=limit,proto3" json:"limit,omitempty"`
@@ -959,6 +970,13 @@ func (x *LimitState) GetNextNs() int64 {
 		return x.NextNs
 	}
 	return 0
+}
+
+func (x *LimitState) GetRepeated() bool {
+	if x != nil {
+		return x.Repeated
+	}
+	return false
 }
 
 func (x *LimitState) GetName() string {
@@ -1086,7 +1104,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\baccuracy\x18\r \x01(\rR\baccuracy\x12\x15\n" +
 	"\x06ttl_ns\x18\x10 \x01(\x12R\x05ttlNs\x12\x15\n" +
 	"\x06max_ns\x18\x11 \x01(\x12R\x05maxNs\x12\x0e\n" +
-	"\x02id\x18\x12 \x01(\x06R\x02idJ\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\x8a\x02\n" +
+	"\x02id\x18\x12 \x01(\x06R\x02idJ\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\xa0\x02\n" +
 	"\x04Item\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12\x12\n" +
@@ -1098,7 +1116,8 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x04cost\x18\x11 \x01(\x12R\x04cost\x12\x1d\n" +
 	"\n" +
 	"cost_nanos\x18\x12 \x01(\x11R\tcostNanos\x12\x18\n" +
-	"\aversion\x18\x13 \x01(\x12R\aversionJ\x04\b\a\x10\x10\"\x86\x01\n" +
+	"\aversion\x18\x13 \x01(\x12R\aversion\x12\x14\n" +
+	"\x05token\x18\x14 \x01(\fR\x05tokenJ\x04\b\a\x10\x10\"\x86\x01\n" +
 	"\x06Charge\x12\x10\n" +
 	"\x03def\x18\x01 \x01(\rR\x03def\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x12\n" +
@@ -1124,7 +1143,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"NOT_HOLDER\x10\x02\x12\x0f\n" +
 	"\vUNAVAILABLE\x10\x03\x12\v\n" +
 	"\aUNKNOWN\x10\x04\x12\v\n" +
-	"\aINVALID\x10\x05J\x04\b\x06\x10\aJ\x04\b\a\x10\b\"\xab\x02\n" +
+	"\aINVALID\x10\x05J\x04\b\x06\x10\aJ\x04\b\a\x10\b\"\xc7\x02\n" +
 	"\n" +
 	"LimitState\x12\x10\n" +
 	"\x03def\x18\x01 \x01(\rR\x03def\x12\x1c\n" +
@@ -1134,7 +1153,8 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x06denied\x18\x05 \x01(\bR\x06denied\x12\x12\n" +
 	"\x04used\x18\x06 \x01(\x12R\x04used\x12\x16\n" +
 	"\x06window\x18\a \x01(\x12R\x06window\x12\x17\n" +
-	"\anext_ns\x18\b \x01(\x12R\x06nextNs\x12\x12\n" +
+	"\anext_ns\x18\b \x01(\x12R\x06nextNs\x12\x1a\n" +
+	"\brepeated\x18\r \x01(\bR\brepeated\x12\x12\n" +
 	"\x04name\x18\t \x01(\tR\x04name\x12\x14\n" +
 	"\x05limit\x18\n" +
 	" \x01(\x12R\x05limit\x12\x12\n" +

@@ -11,6 +11,10 @@ import (
 // An ID names a lease or a reservation within its partition: 128 random bits.
 type ID [16]byte
 
+// Anywhere marks the partition of an id whose limit each node counts for itself:
+// only the node that handed it out knows it.
+const Anywhere uint32 = 1 << 15
+
 // idText is how callers see an id: partition and bits, 24 characters.
 const idText = 24
 

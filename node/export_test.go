@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"time"
 
 	"github.com/bucketring/bucketring"
@@ -74,3 +75,6 @@ func (n *Node) LockEntity(key string) (unlock func()) {
 func (n *Node) partition(req *bucketring.Request) uint32 {
 	return ring.Partition(n.local.placer.Key("", req.Key))
 }
+
+// SettleOwed tries the refunds that wait, as Run does now and then.
+func (n *Node) SettleOwed(ctx context.Context) { n.settleOwed(ctx) }

@@ -81,11 +81,11 @@ func sorted(req *bucketring.Request) (byPart map[uint32][]string, order []uint32
 		for one := range strings.SplitSeq(text, ".") {
 			_, part, err := bucketring.ParseID(one)
 			switch {
-			case (err != nil || part >= ring.Partitions) && req.Verb == bucketring.VerbSettle:
+			case (err != nil || part&^bucketring.Anywhere >= ring.Partitions) && req.Verb == bucketring.VerbSettle:
 				return nil, nil, errNeverMade
 			case err != nil:
 				return nil, nil, err
-			case part >= ring.Partitions:
+			case part&^bucketring.Anywhere >= ring.Partitions:
 				return nil, nil, bucketring.Invalidf("an id is none that was handed out")
 			}
 			if byPart[part] == nil {
@@ -104,12 +104,18 @@ func (n *Node) askIDs(ctx context.Context, req *bucketring.Request) (bucketring.
 	own, err := n.local.doIDs(req)
 	left := missing(req.IDs, own.Leases)
 	if err == nil && len(left) > 0 {
-		share := idCall{n.share.table.Load(), n.local.clock.now(), req.Partition % shareParts}
+		share := idCall{n.share.table.Load(), n.local.clock.now(), req.Partition &^ bucketring.Anywhere % shareParts}
 		err = share.do(&own, req, left)
 		left = missing(left, own.Leases)
 	}
-	if err != nil || len(left) == 0 || n.Ring().OwnedBySelf(req.Partition) {
+	switch {
+	case err != nil || len(left) == 0:
 		return own, err
+	case req.Partition&bucketring.Anywhere != 0:
+		n.askEveryone(ctx, req, &own, left)
+		return own, nil
+	case n.Ring().OwnedBySelf(req.Partition):
+		return own, nil
 	}
 	ask := *req
 	ask.IDs = left
@@ -120,6 +126,26 @@ func (n *Node) askIDs(ctx context.Context, req *bucketring.Request) (bucketring.
 		err = nil // what was found here was done
 	}
 	return d, err
+}
+
+// askEveryone asks one node after the other for ids that only one of them knows.
+// Those that no node knows, or whose node is away, are not found.
+func (n *Node) askEveryone(ctx context.Context, req *bucketring.Request, d *bucketring.Decision, left []string) {
+	for _, m := range n.Ring().Members {
+		if m.Name == n.cfg.Name || n.cfg.Peers == nil || len(left) == 0 {
+			continue
+		}
+		ask := *req
+		ask.IDs = left
+		asking, cancel := n.withBudget(ctx)
+		one, err := n.cfg.Peers.Peer(m.Addr).Take(asking, ask)
+		cancel()
+		if err == nil {
+			d.Leases = append(d.Leases, one.Leases...)
+			d.Limits = append(d.Limits, one.Limits...)
+			left = missing(left, one.Leases)
+		}
+	}
 }
 
 // missing returns the ids that are not among those found.
@@ -137,7 +163,7 @@ func missing(ids, found []string) (left []string) {
 // settlement that does not fit its limit.
 func (l *Local) doIDs(req *bucketring.Request) (bucketring.Decision, error) {
 	d := bucketring.Decision{Source: bucketring.SourceOwner, Node: l.name, Owner: l.name, Limits: []bucketring.LimitState{}}
-	err := idCall{l.table, l.clock.now(), req.Partition}.do(&d, req, req.IDs)
+	err := idCall{l.table, l.clock.now(), req.Partition &^ bucketring.Anywhere}.do(&d, req, req.IDs)
 	d.Allowed = len(d.Leases) == len(req.IDs)
 	return d, err
 }

@@ -43,7 +43,8 @@ func (l *Local) Take(ctx context.Context, req bucketring.Request) (bucketring.De
 		return bucketring.Decision{}, err
 	}
 	r := l.ring.Load()
-	if part := partOf(hash, &req); !r.OwnedBySelf(part) {
+	anywhere := byID(req.Verb) && req.Partition&bucketring.Anywhere != 0
+	if part := partOf(hash, &req); !anywhere && !r.OwnedBySelf(part) {
 		owner, _ := r.Owner(part)
 		return bucketring.Decision{}, &bucketring.NotOwner{Hint: owner.Name}
 	}
@@ -66,7 +67,7 @@ func (l *Local) place(req *bucketring.Request) (hash uint64, err error) {
 		return 0, bucketring.Invalidf("a node is asked with limits: whoever takes the call resolves its policy")
 	case req.Charges == nil && !byID(req.Verb):
 		return l.placer.Key("", req.Key), checkInline(req)
-	case req.Partition >= ring.Partitions:
+	case req.Partition >= ring.Partitions && !(byID(req.Verb) && req.Partition&^bucketring.Anywhere < ring.Partitions):
 		return 0, bucketring.Invalidf("partition %d does not exist", req.Partition)
 	}
 	for i := range req.Charges {

@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +54,27 @@ func (n *Node) owe(debts ...debt) {
 	o.queue = append(o.queue, debts...)
 	if over := len(o.queue) - maxOwed; over > 0 {
 		o.queue = o.queue[over:]
+	}
+}
+
+// forgive drops what is owed of ids that are taken again: the refund of the first
+// take must not end the second.
+func (o *owed) forgive(taken []bucketring.Charge) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range o.queue {
+		req := &o.queue[i].req
+		for j := len(req.Charges) - 1; j >= 0; j-- {
+			id := req.Charges[j].ID
+			again := func(c bucketring.Charge) bool { return c.ID == id }
+			if id == (bucketring.ID{}) || !slices.ContainsFunc(taken, again) {
+				continue
+			}
+			req.Charges = slices.Delete(slices.Clone(req.Charges), j, j+1)
+			if o.queue[i].resets != nil {
+				o.queue[i].resets = slices.Delete(slices.Clone(o.queue[i].resets), j, j+1)
+			}
+		}
 	}
 }
 

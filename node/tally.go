@@ -32,9 +32,11 @@ type LabelCount struct {
 	Count            int64
 }
 
-// maxLabelValues bounds the values of one label; further ones count as otherLabel.
+// maxLabelValues bounds the values of one label, maxLabelSets the sets of values of
+// all; further ones count as otherLabel.
 const (
 	maxLabelValues = 1000
+	maxLabelSets   = 10_000
 	otherLabel     = "_other"
 )
 
@@ -42,6 +44,7 @@ const (
 type tally struct {
 	shadowed, unplanned sync.Map // limitName -> *atomic.Int64
 	labelled            sync.Map // labelKey -> *labelCount
+	sets                atomic.Int64
 
 	mu     sync.Mutex
 	values map[labelName]map[string]bool // seen so far; guarded by mu
@@ -77,6 +80,13 @@ func (t *tally) note(namespace string, labels []string, c *policy.Call, d *bucke
 	}
 	key := labelKey{limitName{namespace, d.Name}, d.Allowed, strings.Join(values, "\xff")}
 	known, ok := t.labelled.Load(key)
+	if !ok && t.sets.Add(1) > maxLabelSets {
+		for i := range values {
+			values[i] = otherLabel
+		}
+		key.values = strings.Join(values, "\xff")
+		known, ok = t.labelled.Load(key)
+	}
 	if !ok {
 		known, _ = t.labelled.LoadOrStore(key, &labelCount{names: labels, values: values})
 	}

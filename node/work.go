@@ -127,6 +127,9 @@ func (w *work) ask(ctx context.Context, verb bucketring.Verb, p *part) (err erro
 		}
 	}()
 	p.at = w.node.local.clock.now().Mono
+	if w.req.Token != "" && verb == bucketring.VerbTake {
+		w.node.owed.forgive(p.group.Charges)
+	}
 	d, err := w.send(ctx, verb, p, p.group.Charges)
 	if (err != nil || d.Degraded) && verb == bucketring.VerbTake && !p.mine {
 		w.node.owe(w.leases(p)...) // the owner may have taken it, and its answer was lost
@@ -174,15 +177,22 @@ func (w *work) leases(p *part) []debt {
 // and has them show what they have without it. Where each limit is charged by
 // itself only leases are undone: nobody would release them.
 func (w *work) takeBack(ctx context.Context) {
-	ctx = context.WithoutCancel(ctx) // a caller that has gone is no reason to keep its tokens
+	// A caller that has gone is no reason to keep its tokens, and its deadline none
+	// to answer late: what is not given back by then is owed.
+	asking := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		asking, cancel = context.WithDeadline(asking, deadline)
+		defer cancel()
+	}
 	var undoing sync.WaitGroup
 	for i := range w.parts {
 		p := &w.parts[i]
 		switch {
 		case p.charged:
-			undoing.Go(func() { w.undo(ctx, p) })
+			undoing.Go(func() { w.undo(asking, p) })
 		case p.made.Allowed && len(p.group.States) > 0 && !w.call.Each() && !p.made.Degraded:
-			undoing.Go(func() { w.free(ctx, p) })
+			undoing.Go(func() { w.free(asking, p) })
 		}
 	}
 	undoing.Wait()

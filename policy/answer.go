@@ -147,16 +147,19 @@ func (c *Call) ids() (leases []string, reservation string) {
 			continue
 		}
 		g := &c.Groups[it.group]
-		id := g.Charges[it.charge].ID
+		id, at := g.Charges[it.charge].ID, g.Partition
+		if g.Here {
+			at |= bucketring.Anywhere
+		}
 		switch {
 		case id == (bucketring.ID{}):
 		case it.report:
 			if reservation != "" {
 				reservation += "." // settled together
 			}
-			reservation += id.Text(g.Partition)
+			reservation += id.Text(at)
 		default:
-			leases = append(leases, id.Text(g.Partition))
+			leases = append(leases, id.Text(at))
 		}
 	}
 	return leases, reservation

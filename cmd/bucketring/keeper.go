@@ -203,6 +203,9 @@ func (k *keeper) told(n transport.Notice) error {
 	if err := json.Unmarshal(n.Text, &w); err != nil {
 		return fmt.Errorf("notice of %s: %w", n.Kind, err)
 	}
+	if !w.believable(time.Now()) {
+		return fmt.Errorf("notice of %s is from the future: check the clocks", n.Kind)
+	}
 	return k.believe(subject{n.Kind, n.Namespace, n.Name}, w)
 }
 

@@ -6,6 +6,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -66,6 +67,33 @@ func (w word) merged(o word) word {
 	return w
 }
 
+// forgetDeleted drops the marks of rows that were deleted so long ago that every
+// node has heard of it.
+func (w word) forgetDeleted(now time.Time) {
+	maps.DeleteFunc(w.Rows, func(_ string, r row) bool {
+		return r.Fields == nil && r.Version < now.Add(-deletedFor).UnixNano()
+	})
+}
+
+const (
+	// deletedFor is how long a deleted row is remembered: a node that was away for
+	// longer may bring it back.
+	deletedFor = 24 * time.Hour
+	// ahead is how far in the future a word may be: clocks differ, but not so much.
+	ahead = time.Hour
+)
+
+// believable reports whether a word's versions can be true.
+func (w word) believable(now time.Time) bool {
+	most := now.Add(ahead).UnixNano()
+	for _, r := range w.Rows {
+		if r.Version > most {
+			return false
+		}
+	}
+	return w.Version <= most && w.Since <= most
+}
+
 func (r *row) newer(had *row) bool {
 	if r.Version != had.Version {
 		return r.Version > had.Version
@@ -109,6 +137,7 @@ func (s *spreader) hear(about subject, w word) word {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w = s.known[about].merged(w)
+	w.forgetDeleted(time.Now())
 	s.known[about] = w
 	s.last = max(s.last, w.Version, w.Since)
 	for _, r := range w.Rows {
@@ -131,6 +160,8 @@ func (s *spreader) notices(about ...subject) ([]transport.Notice, error) {
 	if len(about) == 0 {
 		about = slices.Collect(maps.Keys(s.known))
 	}
+	// Overrides need their policy, so policies come first.
+	slices.SortFunc(about, func(a, b subject) int { return cmp.Compare(noticeOrder(a.kind), noticeOrder(b.kind)) })
 	var all []transport.Notice
 	for _, a := range about {
 		text, err := json.Marshal(s.known[a])
@@ -140,6 +171,10 @@ func (s *spreader) notices(about ...subject) ([]transport.Notice, error) {
 		all = append(all, transport.Notice{Kind: a.kind, Namespace: a.namespace, Name: a.name, Text: text})
 	}
 	return all, nil
+}
+
+func noticeOrder(kind string) int {
+	return slices.Index([]string{noticePolicy, noticeTable, noticeOverrides}, kind)
 }
 
 const (

@@ -34,6 +34,9 @@ func (c *compiler) limit(i int, ids map[uint64]bool) {
 		c.checkLease(doc, l)
 	}
 	l.cost = c.cost(&doc.Cost, l)
+	if l.kind == bucketring.KindConcurrency && l.cost.from == costReport {
+		c.fail(keyOf(doc.Node, "cost"), "%s is a concurrency limit, whose cost cannot be reported later: it must be known when the lease is taken", c.named(l))
+	}
 	l.deny = c.deny(&doc.Deny, l)
 	c.bases[i] = c.base(doc, l, ids)
 	c.amounts(i, c.bases[i])
@@ -65,7 +68,10 @@ func (c *compiler) checkKinds(doc *limitDoc, l *limit) {
 		c.fail(doc.Scope.Node, "%s is a concurrency limit, scope connection is for rates only", c.named(l))
 	}
 	if doc.Durability.or("") == "replica" && l.kind != bucketring.KindLevel {
-		c.fail(doc.Durability.Node, "durability replica of %s is not supported yet: counters are kept by one node", c.named(l))
+		c.p.notes = append(c.p.notes, Error{
+			File: c.file, Line: doc.Durability.Node.Line, Column: doc.Durability.Node.Column,
+			Text: "durability replica of " + c.named(l) + " has no effect yet: counters are kept by one node",
+		})
 	}
 }
 

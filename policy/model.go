@@ -40,6 +40,7 @@ type Policy struct {
 	fields   fields
 	usage    *usage
 	labels   []string
+	notes    []Error // what is accepted and has no effect yet
 }
 
 // Namespace returns the policy's name.
@@ -53,6 +54,9 @@ func (p *Policy) Hash() uint64 { return p.hash }
 
 // Labels are the attributes that may become labels of metrics.
 func (p *Policy) Labels() []string { return p.labels }
+
+// Notes tell what the policy asks for that has no effect yet.
+func (p *Policy) Notes() []Error { return p.notes }
 
 // A limit is one entry of limits, but for its amount.
 type limit struct {

@@ -117,6 +117,9 @@ func (k *keeper) useLocked(set *policy.Set) {
 	k.loaded = time.Now()
 	for _, p := range set.Policies() {
 		k.log.Info("policy active", "policy", p.Namespace(), "hash", fmt.Sprintf("%016x", p.Hash()))
+		for _, note := range p.Notes() {
+			k.log.Warn("policy asks for more than there is", "policy", p.Namespace(), "err", note.Error())
+		}
 	}
 	if k.tell != nil {
 		k.tell(set.Hash())

@@ -48,6 +48,9 @@ func policyCheckCommand() *cobra.Command {
 				}
 				for _, p := range set.Policies() {
 					fmt.Fprintf(&text, "%s: ok, namespace %s\n", p.File(), p.Namespace())
+					for _, note := range p.Notes() {
+						fmt.Fprintf(&text, "%s (note)\n", note.Error())
+					}
 				}
 			}
 			if err := output(cmd, found, text.String); err != nil {

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"math"
 	"net/http"
 	"strings"
@@ -203,5 +204,30 @@ func TestUnavailableIsCounted(t *testing.T) {
 	serve(h, request("/v1/take?namespace=lesan", ""))
 	if got := h.Stats().Unavailable; got != 1 {
 		t.Errorf("Stats().Unavailable = %d, want 1", got)
+	}
+}
+
+// A body may show the id of the request, which a proxy has put on the call.
+func TestRequestIdGoesToThePolicy(t *testing.T) {
+	for _, tt := range []struct{ target, header, want string }{
+		{"/v1/take?namespace=lesan&user=u1", "rq1", "rq1"},
+		{"/v1/take?namespace=lesan&request_id=mine", "rq1", "mine"},
+		{"/v1/take?namespace=lesan", "", ""},
+		{"/v1/take?namespace=lesan", strings.Repeat("x", 513), ""},
+		{"/v1/take?key=a&limit=3/m", "rq1", ""},
+	} {
+		var got bucketring.Request
+		h := newHandler(limiterFunc(func(_ context.Context, req bucketring.Request) (bucketring.Decision, error) {
+			got = req
+			return bucketring.Decision{Allowed: true}, nil
+		}))
+		r := request(tt.target, "")
+		if tt.header != "" {
+			r.Header.Set("X-Request-Id", tt.header)
+		}
+		serve(h, r)
+		if got.Attributes["request_id"] != tt.want {
+			t.Errorf("GET %s with %q: request_id %q, want %q", tt.target, tt.header, got.Attributes["request_id"], tt.want)
+		}
 	}
 }

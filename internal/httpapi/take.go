@@ -63,6 +63,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, b *buffers, req
 		h.fail(w, r, err)
 		return
 	}
+	named(&req, r.Header["X-Request-Id"])
 	d, err := h.limiter.Take(r.Context(), req)
 	if err != nil {
 		h.failRequest(w, r, &req, err)
@@ -113,6 +114,20 @@ func prepare(req *bucketring.Request) error {
 		return bucketring.Invalidf("attributes are matched by a policy: give its namespace too")
 	}
 	return req.Validate()
+}
+
+// named gives a call with a policy the id of its request, which a body may show.
+func named(req *bucketring.Request, id []string) {
+	if req.Namespace == "" || len(id) != 1 || len(id[0]) > maxAttributeValue || len(req.Attributes) >= maxAttributes {
+		return
+	}
+	if _, sent := req.Attributes["request_id"]; sent {
+		return
+	}
+	if req.Attributes == nil {
+		req.Attributes = map[string]string{}
+	}
+	req.Attributes["request_id"] = id[0]
 }
 
 // ownerAway returns the problem that stands for such a decision.

@@ -1,11 +1,15 @@
 package node_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/node"
+	"github.com/bucketring/bucketring/policy"
 )
 
 // benchmark takes with the requests in turn and checks the last answer.
@@ -117,4 +121,29 @@ type forgetful struct {
 func (f forgetful) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
 	f.wires.asked()
 	return f.Limiter.Take(ctx, req)
+}
+
+// BenchmarkPolicy is a take by a policy with three limits of one caller, from its
+// attributes to headers.
+func BenchmarkPolicy(b *testing.B) {
+	text, err := os.ReadFile("../deploy/policies/voicedub.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	p, err := policy.Parse("voicedub.yaml", bytes.ReplaceAll(text, []byte("limit: 500\n"), []byte("limit: 500000000\n")), policy.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	n, err := node.New(node.Config{Name: "n1"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	n.SetPolicies((&policy.Set{}).WithPolicy(p))
+	req := bucketring.Request{Cost: 1, Namespace: "voicedub", Attributes: map[string]string{"user": "u1", "method": "POST", "path": "/v1/me/dubs"}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := n.Take(b.Context(), req); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

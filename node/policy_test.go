@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -299,6 +300,60 @@ func TestDeniedRepeatKeepsTheLease(t *testing.T) {
 			if got := used(t, c.nodes[2], "user", user)["jobs"]; got != 1 {
 				t.Fatalf("%d jobs after another take was denied, want 1", got)
 			}
+		})
+	}
+}
+
+const modes = `
+apiVersion: limits/v1
+namespace: test
+limits:
+  - {name: calls, key: [user], limit: 30, per: 1h, algorithm: fixed_window, on_unavailable: MODE}
+`
+
+// What a policy says for the time when nobody can be asked, as callers see it.
+func TestPolicyWithoutItsOwner(t *testing.T) {
+	for mode, want := range map[string]struct {
+		allowed int // of 15
+		source  bucketring.Source
+		status  int // of the first denial
+		retry   string
+	}{
+		"local": {1, bucketring.SourceFallbackShare, 429, "360"}, // nothing is known of the counter: one, then a third of the rate
+		"allow": {15, bucketring.SourceFallbackOpen, 0, ""},
+		"deny":  {0, bucketring.SourceFallbackClosed, 503, "1"},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 3)
+				withPolicy(t, c, strings.Replace(modes, "MODE", mode, 1))
+				user := find(t, c, "user", "n2")
+				c.wires.set("n2", refuses)
+				allowed, status, retry := 0, 0, ""
+				for range 15 {
+					d := do(t, c.nodes[0], callOf(bucketring.VerbTake, 1, "user", user))
+					if d.Source != want.source || !d.Degraded {
+						t.Fatalf("take = %+v, want a degraded answer by %v", d, want.source)
+					}
+					if d.Allowed {
+						allowed++
+						continue
+					}
+					status = d.Response.Status
+					for _, h := range d.Response.Headers {
+						if h.Name == "Retry-After" {
+							retry = h.Value
+						}
+					}
+				}
+				if mode == "local" {
+					retry = want.retry // until the window ends, wherever in it the test began
+				}
+				if allowed != want.allowed || status != want.status || retry != want.retry {
+					t.Errorf("%d of 15 allowed, status %d, Retry-After %q, want %d, %d and %q",
+						allowed, status, retry, want.allowed, want.status, want.retry)
+				}
+			})
 		})
 	}
 }

@@ -5,6 +5,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ type work struct {
 	call  *policy.Call
 	req   *bucketring.Request
 	parts []part // one for each group of the call
+	room  [2]part
 }
 
 // A part is what one place has said.
@@ -32,7 +34,11 @@ type part struct {
 }
 
 func newWork(n *Node, c *policy.Call, req *bucketring.Request) *work {
-	w := &work{node: n, call: c, req: req, parts: make([]part, len(c.Groups))}
+	w := &work{node: n, call: c, req: req}
+	if w.parts = w.room[:]; len(c.Groups) > len(w.room) {
+		w.parts = make([]part, len(c.Groups))
+	}
+	w.parts = w.parts[:len(c.Groups)]
 	r := n.Ring()
 	for i := range w.parts {
 		p := &w.parts[i]
@@ -94,6 +100,9 @@ func (w *work) verb(denied bool) bucketring.Verb {
 // askOthers asks the owners of all other parts at the same time, and reports
 // whether one denies.
 func (w *work) askOthers(ctx context.Context, verb bucketring.Verb) (denied bool, err error) {
+	if !slices.ContainsFunc(w.parts, func(p part) bool { return !p.mine }) {
+		return false, nil
+	}
 	errs := make([]error, len(w.parts))
 	var asking sync.WaitGroup
 	last := -1 // asked in this goroutine: mostly it is the only one

@@ -82,6 +82,7 @@ func (p *Policy) Resolve(req *bucketring.Request, facts Facts) (*Call, error) {
 		c.caller.loose = true
 		c.caller.present &^= 1<<slotMethod | 1<<slotPath // of the page where it is asked
 	}
+	c.items = make([]item, 0, len(p.limits))
 	for i := range p.limits {
 		if err := c.meet(&p.limits[i], req, facts); err != nil {
 			return nil, err
@@ -199,6 +200,9 @@ func (it *item) capped(verb bucketring.Verb) bucketring.LimitState {
 	return s
 }
 
+// usualCharges is how many charges of one place are expected.
+const usualCharges = 4
+
 // group returns the group that counts a limit's charge.
 func (c *Call) group(l *limit, charge *bucketring.Charge) int {
 	here := l.scope == scopeNode
@@ -215,7 +219,10 @@ func (c *Call) group(l *limit, charge *bucketring.Charge) int {
 			return i
 		}
 	}
-	c.Groups = append(c.Groups, Group{Namespace: c.policy.namespace, Value: value, Here: here})
+	c.Groups = append(c.Groups, Group{
+		Namespace: c.policy.namespace, Value: value, Here: here,
+		Charges: make([]bucketring.Charge, 0, min(len(c.policy.limits), usualCharges)),
+	})
 	return len(c.Groups) - 1
 }
 

@@ -6,6 +6,7 @@ package node_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,10 +70,11 @@ func TestLostRefundCountsOnce(t *testing.T) {
 		for i := range 14 {
 			do(t, c.nodes[0], callOf(take1, 1, "team", team, "user", fmt.Sprint("x", i)))
 		}
-		lose := true
+		var lose atomic.Bool
+		lose.Store(true)
 		c.wires.put("n3", hook{c.nodes[2].Local(), func(ctx context.Context, req bucketring.Request, next next) (bucketring.Decision, error) {
 			d, err := next()
-			if req.Verb == bucketring.VerbRefund && lose {
+			if req.Verb == bucketring.VerbRefund && lose.Load() {
 				<-ctx.Done()
 				return d, fmt.Errorf("%w: %w", bucketring.ErrUnavailable, ctx.Err())
 			}
@@ -82,7 +84,7 @@ func TestLostRefundCountsOnce(t *testing.T) {
 		go c.nodes[0].Run(ctx)
 		do(t, c.nodes[0], callOf(take1, 1, "user", user, "team", team))
 		time.Sleep(2 * time.Second)
-		lose = false
+		lose.Store(false)
 		time.Sleep(time.Second)
 		cancel()
 		if got := used(t, c.nodes[0], "team", team)["of-team"]; got != 14 {

@@ -464,3 +464,20 @@ func TestOwedRefundSparesTheNextTake(t *testing.T) {
 		}
 	})
 }
+
+// A panic while one of several owners is asked comes out at the caller, whose door
+// counts it, and not in a goroutine of its own, which would end the process.
+func TestPanicWhileOthersAreAsked(t *testing.T) {
+	policed(t, 3, fixedPlaces, func(t *testing.T, c *cluster) {
+		user, team := find(t, c, "user", "n2"), find(t, c, "team", "n3")
+		for _, addr := range []string{"n2", "n3"} {
+			c.wires.put(addr, hook{nil, func(context.Context, bucketring.Request, next) (bucketring.Decision, error) { panic("asked") }})
+		}
+		defer func() {
+			if cause := recover(); cause != "asked" {
+				t.Errorf("recovered %v, want the panic of the owner", cause)
+			}
+		}()
+		_, _ = c.nodes[0].Take(t.Context(), callOf(take1, 1, "user", user, "team", team))
+	})
+}

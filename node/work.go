@@ -4,8 +4,6 @@ package node
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,8 +17,8 @@ type work struct {
 	node  *Node
 	call  *policy.Call
 	req   *bucketring.Request
-	parts []part // one for each group of the call
-	room  [2]part
+	parts []part  // one for each group of the call
+	room  [2]part // for parts, if they are few
 }
 
 // A part is what one place has said.
@@ -100,41 +98,39 @@ func (w *work) verb(denied bool) bucketring.Verb {
 // askOthers asks the owners of all other parts at the same time, and reports
 // whether one denies.
 func (w *work) askOthers(ctx context.Context, verb bucketring.Verb) (denied bool, err error) {
-	if !slices.ContainsFunc(w.parts, func(p part) bool { return !p.mine }) {
+	var others []*part
+	for i := range w.parts {
+		if !w.parts[i].mine {
+			others = append(others, &w.parts[i])
+		}
+	}
+	if len(others) == 0 {
 		return false, nil
 	}
-	errs := make([]error, len(w.parts))
+	errs, panicked := make([]error, len(others)), make([]any, len(others))
 	var asking sync.WaitGroup
-	last := -1 // asked in this goroutine: mostly it is the only one
-	for i := range w.parts {
-		if w.parts[i].mine {
-			continue
-		}
-		if before := last; before >= 0 {
-			asking.Go(func() { errs[before] = w.ask(ctx, verb, &w.parts[before]) })
-		}
-		last = i
+	for i, p := range others[1:] {
+		asking.Go(func() {
+			defer func() { panicked[i+1] = recover() }()
+			errs[i+1] = w.ask(ctx, verb, p)
+		})
 	}
-	if last >= 0 {
-		errs[last] = w.ask(ctx, verb, &w.parts[last])
-	}
+	errs[0] = w.ask(ctx, verb, others[0]) // here: mostly it is the only one
 	asking.Wait()
-	for i := range w.parts {
+	for i, p := range others {
+		if panicked[i] != nil {
+			panic(panicked[i]) // it costs this call, and whoever made it counts it
+		}
 		if errs[i] != nil {
 			err = errs[i]
 		}
-		denied = denied || !w.parts[i].mine && !w.parts[i].made.Allowed
+		denied = denied || !p.made.Allowed
 	}
 	return denied, err
 }
 
-// ask has one part counted. A panic on the way costs this call.
-func (w *work) ask(ctx context.Context, verb bucketring.Verb, p *part) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("%w: counting the call ended in a panic: %v", bucketring.ErrUnavailable, cause)
-		}
-	}()
+// ask has one part counted.
+func (w *work) ask(ctx context.Context, verb bucketring.Verb, p *part) error {
 	p.at = w.node.local.clock.now().Mono
 	if w.req.Token != "" && verb == bucketring.VerbTake {
 		w.node.owed.forgive(p.group.Charges)

@@ -306,6 +306,10 @@ func before(a, b *bucketring.LimitState, allowed bool, cost int64) bool {
 // and the calendar end at known moments, so the nearest one is meant. Others are
 // counted from when the answer was received: a little late, never early.
 func stamp(d *bucketring.Decision, received bucket.Now, req *bucketring.Request) {
+	if byID(req.Verb) {
+		stampSettled(d, received)
+		return
+	}
 	c := callOf(req)
 	for i := range c.len() {
 		s := &d.LimitState
@@ -318,6 +322,20 @@ func stamp(d *bucketring.Decision, received bucket.Now, req *bucketring.Request)
 		}
 		if described {
 			d.ResetAt = s.ResetAt
+		}
+	}
+}
+
+// onTheWay is more than an answer takes: a window of the clock that ends at a whole
+// second must not seem to end a second later.
+const onTheWay = 100 * time.Millisecond
+
+// stampSettled is stamp for settlements, of which the asker knows an id and not the
+// limits.
+func stampSettled(d *bucketring.Decision, received bucket.Now) {
+	for i := range d.Limits {
+		if s := &d.Limits[i]; s.Kind == bucketring.KindRate && s.ResetAfter > 0 {
+			s.ResetAt = unixUp(received.Wall + int64(s.ResetAfter-onTheWay))
 		}
 	}
 }

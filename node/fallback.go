@@ -147,9 +147,11 @@ func (n *Node) openState(l *bucketring.Limit) bucketring.LimitState {
 func (n *Node) closed(c *call, by int) bucketring.Decision {
 	l := c.at(by).Limit
 	d := bucketring.Decision{LimitState: bucketring.LimitState{
-		Name: l.Name, Limit: l.Capacity(), ResetAfter: time.Second, RetryAfter: time.Second,
-		ResetAt: unixUp(n.local.clock.now().Wall + int64(time.Second)), Kind: l.Kind, Precision: l.Precision,
+		Name: l.Name, Limit: l.Capacity(), RetryAfter: time.Second, Kind: l.Kind, Precision: l.Precision,
 	}}
+	if l.Kind == bucketring.KindRate {
+		d.ResetAfter, d.ResetAt = time.Second, unixUp(n.local.clock.now().Wall+int64(time.Second))
+	}
 	if c.charges != nil {
 		d.Limits = make([]bucketring.LimitState, c.len())
 		for i := range d.Limits {

@@ -357,3 +357,50 @@ func TestPolicyWithoutItsOwner(t *testing.T) {
 		})
 	}
 }
+
+// What a settlement shows does not depend on the node that is asked.
+func TestSettleShowsItsResetEverywhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		c.wires.slow(3 * time.Millisecond)
+		withPolicy(t, c, reported)
+		midnight := epoch() + 24*60*60
+		for i := range 3 {
+			d := do(t, c.nodes[i], callOf(bucketring.VerbTake, 1, "user", "u"))
+			settle := bucketring.Request{Verb: bucketring.VerbSettle, IDs: []string{d.Reservation}, Cost: 1}
+			s := do(t, c.nodes[i], settle)
+			if s.ResetAt != midnight || len(s.Limits) != 1 || s.Limits[0].ResetAt != midnight || s.Used != int64(i+1)*1000 {
+				t.Errorf("settle at n%d = %+v, want %d used until %d", i+1, s, (i+1)*1000, midnight)
+			}
+		}
+	})
+}
+
+const hiddenLevel = `
+apiVersion: limits/v1
+namespace: test
+limits:
+  - {name: stored, kind: level, key: [user], unit: bytes, limit: 100, headers: false}
+`
+
+// A level is described by calls about it, whether headers show it or not.
+func TestLevelIsDescribed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		withPolicy(t, c, hiddenLevel)
+		for i, req := range []bucketring.Request{
+			callOf(bucketring.VerbAdd, 70, "user", "u"), callOf(bucketring.VerbAdd, 31, "user", "u"),
+			callOf(bucketring.VerbAdd, -20, "user", "u"), callOf(bucketring.VerbSet, 120, "user", "u"),
+		} {
+			d := do(t, c.nodes[i%3], req)
+			want := []bucketring.LimitState{
+				{Allowed: true, Used: 70, Remaining: 30}, {Used: 70, Remaining: 30, RetryAfter: bucketring.Never},
+				{Allowed: true, Used: 50, Remaining: 50}, {Allowed: true, Used: 120},
+			}[i]
+			want.Name, want.Limit, want.Kind, want.Unit = "stored", 100, bucketring.KindLevel, "bytes"
+			if d.LimitState != want {
+				t.Errorf("call %d = %+v, want %+v", i+1, d.LimitState, want)
+			}
+		}
+	})
+}

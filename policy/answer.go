@@ -37,7 +37,7 @@ func (c *Call) Answer(requestID func() string) bucketring.Decision {
 			d.Leases, d.Reservation = c.ids()
 		}
 		fallthrough
-	case bucketring.VerbPeek, bucketring.VerbAdd:
+	case bucketring.VerbPeek, bucketring.VerbAdd, bucketring.VerbSet:
 		d.Response = c.response(&d, requestID)
 	case bucketring.VerbUsage:
 		d.Response = c.usagePage(requestID)
@@ -84,7 +84,11 @@ func (c *Call) denies(it *item) bool {
 // the one with the fewest further calls like this. Denied: of the violated ones
 // the one that is free again last. nil if there is none.
 func (c *Call) described(allowed bool) *item {
-	if allowed {
+	levels := c.verb == bucketring.VerbAdd || c.verb == bucketring.VerbSet
+	switch {
+	case allowed && levels && len(c.items) > 0:
+		return &c.items[0] // it is what the call is about, shown in headers or not
+	case allowed:
 		return c.mostRestrictive()
 	}
 	var best *item

@@ -55,6 +55,19 @@ func (p *Policy) Hash() uint64 { return p.hash }
 // Labels are the attributes that may become labels of metrics.
 func (p *Policy) Labels() []string { return p.labels }
 
+// Tables returns the names of the tables that lookups of the policy use.
+func (p *Policy) Tables() (names []string) {
+	for i := range p.identify {
+		for j := range p.identify[i].sources {
+			s := &p.identify[i].sources[j]
+			if s.kind == sourceLookup && !contains(names, s.table) {
+				names = append(names, s.table)
+			}
+		}
+	}
+	return names
+}
+
 // Notes tell what the policy asks for that has no effect yet.
 func (p *Policy) Notes() []Error { return p.notes }
 

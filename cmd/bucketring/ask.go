@@ -25,15 +25,19 @@ type decision struct {
 	Allowed    bool         `json:"allowed"`
 	Limit      int64        `json:"limit"`
 	Remaining  int64        `json:"remaining"`
-	ResetAt    int64        `json:"reset_at"`
-	ResetAfter float64      `json:"reset_after"`
+	ResetAt    *int64       `json:"reset_at"`
+	ResetAfter *float64     `json:"reset_after"`
 	RetryAfter *int64       `json:"retry_after"`
 	Policy     string       `json:"policy"`
 	Limits     []limitState `json:"limits"`
-	Source     string       `json:"source"`
-	Degraded   bool         `json:"degraded"`
-	Node       string       `json:"node"`
-	Owner      string       `json:"owner"`
+	Leases     []string     `json:"leases"`
+	// Reservation is the id to settle; empty for none.
+	Reservation string `json:"reservation"`
+
+	Source   string `json:"source"`
+	Degraded bool   `json:"degraded"`
+	Node     string `json:"node"`
+	Owner    string `json:"owner"`
 }
 
 type limitState struct {
@@ -41,7 +45,7 @@ type limitState struct {
 	Allowed    bool   `json:"allowed"`
 	Limit      int64  `json:"limit"`
 	Remaining  int64  `json:"remaining"`
-	ResetAt    int64  `json:"reset_at"`
+	ResetAt    *int64 `json:"reset_at"`
 	RetryAfter *int64 `json:"retry_after"`
 }
 
@@ -187,6 +191,9 @@ func (d *decision) text(verb string) string {
 		fmt.Fprintf(&b, "denied for ever: the limit holds %d at most, %d remaining", d.Limit, d.Remaining)
 	default:
 		fmt.Fprintf(&b, "denied: try again in %d s, %d of %d remaining", *d.RetryAfter, d.Remaining, d.Limit)
+	}
+	for _, lease := range d.Leases {
+		fmt.Fprintf(&b, "\nlease %s", lease)
 	}
 	if d.Degraded {
 		fmt.Fprintf(&b, " (degraded: %s, the owner is away)", d.Source)

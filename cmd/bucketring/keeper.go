@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -51,6 +53,9 @@ func (k *keeper) start() error {
 	set, err := policy.Load(k.path, policyOptions())
 	if err != nil {
 		return usage(fmt.Errorf("policies: %w", err))
+	}
+	if len(set.Policies()) == 0 {
+		k.log.Warn("no policy found", "path", k.path)
 	}
 	k.first = set
 	k.take(set, nil)
@@ -115,7 +120,15 @@ func (k *keeper) useLocked(set *policy.Set) {
 		return
 	}
 	k.loaded = time.Now()
+	for _, p := range before.Policies() {
+		if _, err := set.Policy(p.Namespace()); err != nil {
+			k.log.Warn("policy gone: its callers are refused", "policy", p.Namespace())
+		}
+	}
 	for _, p := range set.Policies() {
+		if was, err := before.Policy(p.Namespace()); err == nil && was.Hash() == p.Hash() {
+			continue
+		}
 		k.log.Info("policy active", "policy", p.Namespace(), "hash", fmt.Sprintf("%016x", p.Hash()))
 		for _, note := range p.Notes() {
 			k.log.Warn("policy asks for more than there is", "policy", p.Namespace(), "err", note.Error())
@@ -173,6 +186,9 @@ func (k *keeper) PutPolicy(ctx context.Context, namespace string, text []byte) e
 
 // PutTable implements httpapi.Admin.
 func (k *keeper) PutTable(ctx context.Context, namespace, table string, rows map[string]map[string]string, replace bool) error {
+	if err := k.checkTable(namespace, table); err != nil {
+		return err
+	}
 	now := k.spreader.version()
 	w := word{Rows: make(map[string]row, len(rows))}
 	if replace {
@@ -182,6 +198,23 @@ func (k *keeper) PutTable(ctx context.Context, namespace, table string, rows map
 		w.Rows[key] = row{now, fields}
 	}
 	return k.put(ctx, subject{noticeTable, namespace, table}, w)
+}
+
+// checkTable refuses rows that nothing would look up.
+func (k *keeper) checkTable(namespace, table string) error {
+	p, err := k.node.Policies().Policy(namespace)
+	if err != nil {
+		return err
+	}
+	tables := p.Tables()
+	if slices.Contains(tables, table) {
+		return nil
+	}
+	near := bucketring.Suggest(table, tables)
+	if near == "" && len(tables) > 0 {
+		near = ": its lookups name " + strings.Join(tables, ", ")
+	}
+	return bucketring.Invalidf("no lookup of namespace %q names a table %q%s", namespace, table, near)
 }
 
 // PutOverrides implements httpapi.Admin.

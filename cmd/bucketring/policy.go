@@ -32,7 +32,7 @@ func policyCheckCommand() *cobra.Command {
 		Use: "check FILE...", Short: "Print every error of policy files or folders; exit code 2 if there are any",
 		Args: cobra.MinimumNArgs(1), Example: "  bucketring policy check policies/",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			found, text := []finding{}, strings.Builder{}
+			found, text, where := []finding{}, strings.Builder{}, map[string]string{}
 			for _, path := range args {
 				set, err := policy.Load(path, policyOptions())
 				var problems policy.Errors
@@ -46,7 +46,17 @@ func policyCheckCommand() *cobra.Command {
 						fmt.Fprintf(&text, "    %s\n", strings.TrimSpace(p.Excerpt))
 					}
 				}
+				if len(problems) == 0 && len(set.Policies()) == 0 {
+					found = append(found, finding{File: path, Message: "no policy is here"})
+					fmt.Fprintf(&text, "%s: no policy is here: name a file, or a folder with .yaml files\n", path)
+				}
 				for _, p := range set.Policies() {
+					if other, ok := where[p.Namespace()]; ok && other != p.File() {
+						found = append(found, finding{File: p.File(), Message: "namespace " + p.Namespace() + " is in " + other + " already"})
+						fmt.Fprintf(&text, "%s: namespace %s is in %s already: keep one of them\n", p.File(), p.Namespace(), other)
+						continue
+					}
+					where[p.Namespace()] = p.File()
 					fmt.Fprintf(&text, "%s: ok, namespace %s\n", p.File(), p.Namespace())
 					for _, note := range p.Notes() {
 						fmt.Fprintf(&text, "%s (note)\n", note.Error())
@@ -95,11 +105,16 @@ func policyTestCommand() *cobra.Command {
 }
 
 func policySchemaCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of policy files, for editors", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := wantsJSON(cmd); err != nil { // it is JSON in any case
+				return err
+			}
 			_, err := cmd.OutOrStdout().Write(policy.Schema())
 			return asExit(err)
 		},
 	}
+	addOutput(cmd)
+	return cmd
 }

@@ -156,6 +156,15 @@ func TestPutReachesEveryNode(t *testing.T) {
 	put(nodes[2], "PUT", "/v1/admin/overrides/uberduck", `[{"match":{"account":"acct_new"},"limits":{"requests-minute":700,"requests-day":9000,"characters-per-request":1}}]`)
 	put(nodes[1], "PUT", "/v1/admin/policies/work", shortLeases)
 
+	for path, want := range map[string]string{
+		"/v1/admin/tables/voicedub/api_key":  `did you mean \"api_keys\"?`,
+		"/v1/admin/tables/voicedup/api_keys": `did you mean \"voicedub\"?`,
+	} {
+		if status, text, err := nodes[0].admin().send(t.Context(), "PATCH", path, []byte(`{"k9":{"user":"u1"}}`)); status/100 != 4 || !strings.Contains(string(text), want) {
+			t.Errorf("PATCH %s = %d %s, %v, want a refusal with %s", path, status, text, err, want)
+		}
+	}
+
 	nodes = append(nodes, startNode(t, "n4", join...))
 	awaitOneRing(t, slack, nodes...)
 	last := nodes[3]

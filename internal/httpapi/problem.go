@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/bucketring/bucketring"
 )
@@ -83,7 +84,7 @@ func (f *face) problemOf(ctx context.Context, req *bucketring.Request, err error
 	case errors.Is(err, bucketring.ErrInvalid):
 		return problemf(http.StatusBadRequest, "%s", err)
 	case errors.Is(err, bucketring.ErrNoPolicy):
-		return problemf(http.StatusNotFound, "%s", err)
+		return problemf(http.StatusNotFound, "%s", strings.TrimPrefix(err.Error(), "bucketring: "))
 	case errors.Is(err, bucketring.ErrUnknownID):
 		return errUnknownID
 	case errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled):

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,9 @@ type Config struct {
 	// Now reads the clock; nil means that of the system. Tests of policies have one
 	// of their own.
 	Now func() time.Time
+	// Logger is told by Run of callers for whom a policy has no number; nil discards
+	// it.
+	Logger *slog.Logger
 	// Observe, if set, is told how long each decision through a Door took.
 	Observe func(path Path, took time.Duration)
 }
@@ -62,6 +66,9 @@ var _ bucketring.Limiter = (*Node)(nil)
 func New(cfg Config) (*Node, error) {
 	if cfg.Name == "" {
 		return nil, errors.New("node: name is missing")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Budget == 0 {
 		cfg.Budget = DefaultBudget

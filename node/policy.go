@@ -36,7 +36,7 @@ func (n *Node) takePolicy(ctx context.Context, req *bucketring.Request) (bucketr
 	d := c.Answer(newRequestID)
 	w.sign(&d)
 	if req.Verb == bucketring.VerbTake {
-		n.tally.note(p.Namespace(), p.Labels(), c, &d)
+		n.tally.note(n.local.clock.now().Mono, p.Namespace(), p.Labels(), c, &d)
 	}
 	return d, nil
 }

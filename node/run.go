@@ -29,6 +29,7 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 			n.sweep(n.local.clock.now())
 			n.settleOwed(ctx)
+			n.tally.reports.log(ctx, n.cfg.Logger)
 		}
 	}
 }

@@ -46,6 +46,8 @@ type tally struct {
 	labelled            sync.Map // labelKey -> *labelCount
 	sets                atomic.Int64
 
+	reports reports // of unplanned, for the log
+
 	mu     sync.Mutex
 	values map[labelName]map[string]bool // seen so far; guarded by mu
 }
@@ -65,11 +67,15 @@ type labelCount struct {
 	count         atomic.Int64
 }
 
-// note counts one call.
-func (t *tally) note(namespace string, labels []string, c *policy.Call, d *bucketring.Decision) {
+// note counts one call, at a time of the monotonic clock.
+func (t *tally) note(now int64, namespace string, labels []string, c *policy.Call, d *bucketring.Decision) {
 	c.Shadowed(func(limit string) { count(&t.shadowed, limitName{namespace, limit}) })
 	if !d.Allowed {
-		c.Unplanned(func(limit string) { count(&t.unplanned, limitName{namespace, limit}) })
+		c.Unplanned(func(limit, key string) {
+			name := limitName{namespace, limit}
+			count(&t.unplanned, name)
+			t.reports.note(name, key, now)
+		})
 	}
 	if len(labels) == 0 {
 		return

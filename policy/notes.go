@@ -13,13 +13,13 @@ func (c *Call) Shadowed(yield func(limit string)) {
 }
 
 // Unplanned calls yield with the names of limits that deny the call for want of a
-// number: the caller's plan is unknown, or has a custom value that no override
-// gives.
-func (c *Call) Unplanned(yield func(limit string)) {
+// number, and the counter's key: the caller's plan is unknown, or has a custom value
+// that no override gives.
+func (c *Call) Unplanned(yield func(limit, key string)) {
 	for i := range c.items {
 		it := &c.items[i]
 		if k := it.value.kind; (k == valueDeny || k == valueCustom) && it.limit.byPlan != nil {
-			yield(it.limit.name)
+			yield(it.limit.name, counterKey(&c.caller.attributes, it.limit.key))
 		}
 	}
 }

@@ -148,7 +148,7 @@ func (s *server) wire() error {
 	s.pool = transport.NewPool(peers)
 	s.node, err = node.New(node.Config{
 		Name: s.cfg.NodeName, Placer: s.placer, Peers: s.pool, Budget: s.cfg.Budget,
-		MaxKeys: s.cfg.MaxKeys, MaxBytes: memoryFor(s.cfg), Observe: s.metrics.Observe,
+		MaxKeys: s.cfg.MaxKeys, MaxBytes: memoryFor(s.cfg), Observe: s.metrics.Observe, Logger: s.log,
 	})
 	if err != nil {
 		return asExit(err)

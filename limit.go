@@ -191,7 +191,7 @@ const (
 	MaxPrecision = 6
 	// DefaultTTL is the TTL of concurrency limits that came with the call.
 	DefaultTTL = time.Minute
-	// Unlimited is the Amount of a level that is counted and never denies.
+	// Unlimited is the Amount of a level or of leases that are counted and not denied.
 	Unlimited = math.MaxInt64
 )
 
@@ -203,9 +203,18 @@ func (l *Limit) Capacity() int64 {
 	return l.Amount
 }
 
+// Window is what Per says of the identity of the counter. It is 0 for a bucket of a
+// policy: with another Per it fills at another rate, and keeps its tokens.
+func (l *Limit) Window() time.Duration {
+	if l.Algorithm == TokenBucket && l.ID != 0 {
+		return 0
+	}
+	return l.Per
+}
+
 // SameCounter reports whether l and o share one counter for one key.
 func (l *Limit) SameCounter(o *Limit) bool {
-	return l.Per == o.Per && l.Algorithm == o.Algorithm && l.Align == o.Align &&
+	return l.Window() == o.Window() && l.Algorithm == o.Algorithm && l.Align == o.Align &&
 		l.ID == o.ID && l.Kind == o.Kind && l.Precision == o.Precision && l.Zone == o.Zone
 }
 

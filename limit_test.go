@@ -319,6 +319,17 @@ func TestLimitSameCounter(t *testing.T) {
 	}
 }
 
+// Another rate of a policy's bucket is not another bucket; inline, a window is one.
+func TestBucketOfAPolicyKeepsItsCounter(t *testing.T) {
+	for id, want := range map[uint64]bool{0: false, 7: true} {
+		minute := bucketring.Limit{ID: id, Amount: 10, Per: time.Minute}
+		hour := bucketring.Limit{ID: id, Amount: 10, Per: time.Hour}
+		if got := minute.SameCounter(&hour); got != want {
+			t.Errorf("SameCounter of two rates with the ID %d = %v, want %v", id, got, want)
+		}
+	}
+}
+
 func TestLimitString(t *testing.T) {
 	tests := []struct {
 		l    bucketring.Limit

@@ -1,7 +1,8 @@
-// adjust.go carries a counter's state over to another amount of its limit.
-// A token bucket keeps its tokens, with fraction, up to the new capacity; a
-// full one of a limit that came with the call stays full, and a debt is paid back at the old rate. Windows keep what
-// was used and levels what they are, also above a lower limit.
+// adjust.go carries a counter's state over to another amount of its limit, and a
+// policy's bucket to another Per. A token bucket keeps its tokens, with fraction, up
+// to the new capacity; a full one of a limit that came with the call stays full, and a
+// debt is paid back at the old rate. Windows keep what was used and levels what they
+// are, also above a lower limit.
 
 package bucket
 

@@ -131,7 +131,7 @@ func (r *rule) wall(now Now) int64 { return min(max(now.Wall, r.firstWall), last
 
 // is reports whether a limit of the same counter has the same amounts.
 func (r *rule) is(l *bucketring.Limit) bool {
-	return r.limit.Amount == l.Amount && r.limit.Burst == l.Burst
+	return r.limit.Amount == l.Amount && r.limit.Burst == l.Burst && r.limit.Per == l.Per
 }
 
 // step is the one table of the algorithms whose state is a word.

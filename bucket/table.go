@@ -144,7 +144,7 @@ func (t *Table) do(op *Op, c Counter, now Now, res *Result) {
 // hash places a counter within its partition.
 func (t *Table) hash(c Counter) uint64 {
 	l := c.Limit
-	limit := uint64(l.Per) | uint64(l.Precision)<<55 | uint64(l.Align)<<58 | uint64(l.Algorithm)<<60 | uint64(l.Kind)<<62
+	limit := uint64(l.Window()) | uint64(l.Precision)<<55 | uint64(l.Align)<<58 | uint64(l.Algorithm)<<60 | uint64(l.Kind)<<62
 	limit ^= t.salt ^ l.ID*0x9e3779b97f4a7c15 // odd, so that all IDs stay apart
 	if l.Zone != "" {
 		limit ^= maphash.String(t.seed, l.Zone)

@@ -95,7 +95,7 @@ func (v *verdicts) last(counter uint64, now int64) (verdict, bool) {
 // which is worth no more than a first guess.
 func counterOf(place uint64, c *bucketring.Charge) uint64 {
 	l := c.Limit
-	h := place ^ l.ID ^ (uint64(l.Per)+uint64(l.Algorithm)<<8+uint64(l.Align))*0x9e3779b97f4a7c15
+	h := place ^ l.ID ^ (uint64(l.Window())+uint64(l.Algorithm)<<8+uint64(l.Align))*0x9e3779b97f4a7c15
 	for i := range len(c.Key) { // FNV-1a (Fowler, Noll, Vo)
 		h = (h ^ uint64(c.Key[i])) * 0x100000001b3
 	}

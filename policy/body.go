@@ -27,7 +27,7 @@ func (v *variablesOf) append(b []byte, p *piece) []byte {
 	it := v.about
 	if p.limit >= 0 {
 		if it = v.c.itemOf(p.limit); it == nil {
-			return append(b, "null"...)
+			return v.c.appendAbsent(b, p)
 		}
 	}
 	switch p.name {
@@ -66,6 +66,15 @@ func (v *variablesOf) append(b []byte, p *piece) []byte {
 		}
 		return append(b, quote(time.Unix(s.ResetAt, 0).UTC().Format(time.RFC3339))...)
 	}
+}
+
+// appendAbsent appends a variable of a limit that has no part in the call.
+func (c *Call) appendAbsent(b []byte, p *piece) []byte {
+	l := &c.policy.limits[p.limit]
+	if p.inside && (p.name == "limit" || p.name == "remaining") && l.valueFor(&c.caller).kind == valueUnlimited {
+		return append(b, `"unlimited"`...)
+	}
+	return append(b, "null"...)
 }
 
 // appendUnlessUnlimited appends an amount, in a text as a word if there is no end.

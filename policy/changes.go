@@ -46,7 +46,7 @@ func bare(l *bucketring.Limit) bucketring.Limit {
 // identityOf is what two limits of one counter share.
 func identityOf(l *bucketring.Limit) bucketring.Limit {
 	b := bare(l)
-	b.Amount, b.Burst, b.TTL, b.MaxAge = 0, 0, 0, 0
+	b.Per, b.Amount, b.Burst, b.TTL, b.MaxAge = l.Window(), 0, 0, 0, 0
 	return b
 }
 

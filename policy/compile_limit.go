@@ -235,7 +235,7 @@ func (c *compiler) value(t text, i int, base bucketring.Limit) value {
 	}
 	switch t.Value {
 	case "unlimited":
-		if l.kind == bucketring.KindLevel {
+		if l.kind == bucketring.KindLevel || l.kind == bucketring.KindConcurrency {
 			return value{valueUnlimited, held(base, bucketring.Unlimited)}
 		}
 		return value{kind: valueUnlimited}

@@ -142,8 +142,8 @@ func (l *limit) applies(c *caller) (*value, bool) {
 		return nil, false
 	}
 	v := l.valueFor(c)
-	if v.kind == valueUnlimited && l.kind != bucketring.KindLevel {
-		return nil, false
+	if v.kind == valueUnlimited && v.limit == nil {
+		return nil, false // nothing to count
 	}
 	return v, true
 }

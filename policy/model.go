@@ -100,7 +100,8 @@ type limit struct {
 type value struct {
 	kind valueKind
 	// limit is what a counter is held to; for valueCustom and valueDeny one with an
-	// amount of 0, for valueUnlimited of a level one without end.
+	// amount of 0, for valueUnlimited of a level or of leases one
+	// without end, nil of what is not even counted.
 	limit *bucketring.Limit
 }
 

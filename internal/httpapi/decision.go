@@ -98,10 +98,10 @@ func appendUsed(b []byte, s *bucketring.LimitState) []byte {
 	return bucketring.AppendAmount(b, s.Used, s.Precision)
 }
 
-// appendCounts appends what a limit has and when it is whole again. A level without
-// end has null, and so has the reset of what no time resets.
+// appendCounts appends what a limit has and when it is whole again. A level or
+// leases without end have null, and so has the reset of what no time resets.
 func appendCounts(b []byte, s *bucketring.LimitState, policy bool) []byte {
-	if policy && s.Kind == bucketring.KindLevel && s.Limit == bucketring.Unlimited {
+	if policy && s.Kind != bucketring.KindRate && s.Limit == bucketring.Unlimited {
 		b = append(b, `,"limit":null,"remaining":null`...)
 	} else {
 		b = append(b, `,"limit":`...)

@@ -46,6 +46,7 @@ func TestCallersWithoutANumberAreLogged(t *testing.T) {
 		running.Go(func() { _ = c.nodes[0].Run(ctx) })
 		defer running.Wait()
 		defer stop()
+		time.Sleep(300 * time.Millisecond) // from now on, no round of the log begins amid the calls
 		ask := func(user string) {
 			if d := do(t, c.nodes[0], callOf(bucketring.VerbTake, 1, "user", user)); d.Allowed || d.Limit != 0 {
 				t.Fatalf("take = %+v, want a limit of 0", d)

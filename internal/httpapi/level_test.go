@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -61,10 +62,13 @@ func TestUsage(t *testing.T) {
 	page := with(d, func(d *bucketring.Decision) {
 		d.Response = &bucketring.Response{Status: 200, Headers: fields("Content-Type", "application/json"), Body: []byte(`{"requests_used":1}`)}
 	})
+	endless := jobsState()
+	endless.Limit, endless.Remaining = bucketring.Unlimited, math.MaxInt64-1
 	record(t, "usage.golden", nil, []exchange{
 		{name: "usage", target: "/v1/usage?namespace=lesan&user=u1&limit=x", d: d},
 		{name: "usage with a page", target: "/v1/usage?user=u1&namespace=lesan", d: page},
 		{name: "usage without limits", target: "/v1/usage?namespace=lesan", d: bucketring.Decision{Limits: []bucketring.LimitState{}}},
+		{name: "leases without end", target: "/v1/usage?namespace=lesan", d: bucketring.Decision{Limits: []bucketring.LimitState{endless}}},
 		{name: "the page alone", target: "/v1/usage?namespace=lesan&user=u1&render=policy", d: page},
 		{name: "no page", target: "/v1/usage?namespace=lesan&render=policy", d: d},
 		{name: "no namespace", target: "/v1/usage?user=u1"},

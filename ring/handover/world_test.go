@@ -59,7 +59,6 @@ type world struct {
 	boot     uint64
 	queue    queue
 	nodes    []*sim // all that ever were, in order of their start
-	flying   int    // messages under way
 	loss     float64
 	faulty   bool // something crashed or was cut off
 	split    bool
@@ -219,9 +218,7 @@ func (w *world) carry(from, to *sim, do func()) {
 			if w.rng.IntN(30) == 0 {
 				d = w.between(0, 80*time.Millisecond)
 			}
-			w.flying++
 			w.after(d, func() {
-				w.flying--
 				if to.up && from.side == to.side {
 					do()
 				}

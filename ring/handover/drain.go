@@ -13,6 +13,7 @@ const byeAgain = 20 * time.Millisecond
 // A drain is the end of a node. Its zero value has not begun.
 type drain struct {
 	on    bool
+	done  bool
 	clear map[Node]bool // who will not grant us anything more
 	again time.Duration
 }
@@ -40,7 +41,7 @@ func (m *Machine) upkeepDrain() {
 	}
 	switch {
 	case !missing:
-		m.drain.on = false
+		m.drain.on, m.drain.done = false, true
 		m.out = append(m.out, Drained{})
 	case m.now >= m.drain.again:
 		m.drain.again = m.now + byeAgain

@@ -5,7 +5,8 @@ package handover
 import "time"
 
 const (
-	grantAgain = 20 * time.Millisecond
+	grantAgain = 20 * time.Millisecond // doubling
+	grantMost  = time.Second
 	// keepFrozen is how long a state that was acknowledged is kept: its new holder
 	// may crash before it has copied it.
 	keepFrozen = 60 * time.Second
@@ -17,6 +18,7 @@ type frozen struct {
 	to    Node
 	acked bool
 	at    time.Duration // when to send it again; once acknowledged, when to forget it
+	pause time.Duration // before that
 }
 
 // take answers who wants a partition.
@@ -74,7 +76,7 @@ func (m *Machine) frozen(p uint32, s State) {
 	} else {
 		to := parked[0]
 		c := Copy{pt.gen.next(), pt.lineage, s}
-		pt.frozen = frozen{copy: c, to: to, at: m.now + grantAgain}
+		pt.frozen = frozen{copy: c, to: to, at: m.now + grantAgain, pause: grantAgain}
 		pt.fwd = Ref{to, c.Gen}
 		m.setRole(p, RoleNone)
 		m.send(to, Given{Part: p, How: Grant, Copy: c})
@@ -90,6 +92,8 @@ func (m *Machine) granted(from Node, p uint32, c Copy) {
 	pt := &m.parts[p]
 	ack := Ack{Part: p, Gen: c.Gen}
 	switch {
+	case m.drain.done: // too late, nobody would take it from here
+		ack.Stale = true
 	case pt.role == RoleMoving: // once it is frozen, it comes again
 		return
 	case pt.role == RoleHold:
@@ -135,7 +139,8 @@ func (m *Machine) givePart(p uint32) {
 	case f.acked:
 		*f = frozen{}
 	default:
-		f.at = m.now + grantAgain
+		f.pause = min(2*f.pause, grantMost)
+		f.at = m.now + f.pause
 		m.send(f.to, Given{Part: p, How: Grant, Copy: f.copy})
 	}
 }

@@ -2,6 +2,7 @@ package handover
 
 import (
 	"cmp"
+	mathbits "math/bits"
 	"slices"
 	"time"
 )
@@ -72,6 +73,10 @@ type Machine struct {
 	now   time.Duration
 	out   []Action
 
+	busy     []uint64 // a bit for each partition that time, or the next event, may change
+	waiting  []uint32 // wanted, but not asked for yet
+	underWay int      // asked for
+
 	offers  uint64 // numbers given out
 	tokens  uint64 // of questions
 	nextAll time.Duration
@@ -81,6 +86,7 @@ type Machine struct {
 // A part is one partition.
 type part struct {
 	role    Role
+	asked   bool // counts as under way
 	gen     Gen
 	lineage uint64
 	seen    Gen  // of the highest grant that reached us
@@ -101,11 +107,35 @@ type part struct {
 
 // New returns the machine of a node that sees the cluster so, with parts partitions.
 func New(self Node, parts int, view View) *Machine {
-	return &Machine{self: self, view: view, prev: view, parts: make([]part, parts)}
+	m := &Machine{self: self, view: view, prev: view, parts: make([]part, parts), busy: make([]uint64, (parts+63)/64)}
+	m.touchAll()
+	return m
 }
 
 // Role returns what this node does with a partition, and its generation there.
 func (m *Machine) Role(p uint32) (Role, Gen) { return m.parts[p].role, m.parts[p].gen }
+
+// Lineage returns the lineage of a partition that is held here.
+func (m *Machine) Lineage(p uint32) uint64 { return m.parts[p].lineage }
+
+// Whom returns who may hold a partition that is not here, as far as is known: whom it
+// was given to or taken from, else its owner. The zero Node is nobody.
+func (m *Machine) Whom(p uint32) Node {
+	pt := &m.parts[p]
+	best := Ref{Gen: pt.gen}
+	for _, r := range []Ref{pt.fwd, pt.known} {
+		if r.Gen > best.Gen && m.live(r.Node) {
+			best = r
+		}
+	}
+	switch {
+	case best.Node != none:
+		return best.Node
+	case pt.role == RolePending && m.live(pt.want.asked):
+		return pt.want.asked
+	}
+	return m.view.Owner(p)
+}
 
 // Step carries out one event and returns what is to be done, in this order. now
 // never goes back.
@@ -115,28 +145,86 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 	case RingChanged:
 		m.prev, m.view = m.view, ev.View
 		m.tellAll()
+		m.touchAll()
 	case Received:
 		m.receive(ev.From, ev.Msg)
 	case Frozen:
+		m.touch(ev.Part)
 		m.frozen(ev.Part, ev.State)
 	case Replicated:
+		m.touch(ev.Part)
 		m.replicated(ev)
+	case Left:
+		m.touch(ev.Part)
+		m.offer(ev.Part, ev.Copy)
 	case Drain:
 		m.drain = drain{on: true, clear: map[Node]bool{}}
+		m.touchAll()
 	case Tick:
 	}
-	for p := range m.parts {
-		m.upkeep(uint32(p))
-	}
+	m.upkeepAll()
 	if m.now >= m.nextAll {
 		m.tellAll()
 	}
-	m.upkeepDrain()
+	if _, tick := ev.(Tick); tick {
+		m.upkeepDrain()
+	}
 	return m.out
+}
+
+// touch has the rules held against a partition after this event, and touchAll
+// against all.
+func (m *Machine) touch(p uint32) { m.busy[p/64] |= 1 << (p % 64) }
+
+func (m *Machine) touchAll() {
+	for p := range m.parts {
+		m.touch(uint32(p))
+	}
+}
+
+// upkeepAll holds the rules against the partitions that are not at rest, and asks for
+// the next ones.
+func (m *Machine) upkeepAll() {
+	for i := range m.busy {
+		for bits := m.busy[i]; bits != 0; bits &= bits - 1 {
+			p := uint32(i*64 + mathbits.TrailingZeros64(bits))
+			if m.upkeep(p); m.atRest(p) {
+				m.busy[i] &^= 1 << (p % 64)
+			}
+		}
+	}
+	for len(m.waiting) > 0 && m.underWay < atOnce {
+		p := m.waiting[0]
+		m.waiting = m.waiting[1:]
+		if pt := &m.parts[p]; pt.role == RolePending && !pt.asked {
+			pt.asked = true
+			m.underWay++
+			m.ask(p)
+			m.upkeep(p)
+		}
+	}
+}
+
+// atRest reports whether time alone changes nothing in a partition.
+func (m *Machine) atRest(p uint32) bool {
+	pt := &m.parts[p]
+	switch {
+	case pt.role == RolePending, pt.role == RoleMoving, len(pt.offers) > 0, pt.frozen.copy.Gen != 0:
+		return false
+	case pt.role == RoleHold:
+		return m.view.Owner(p) == m.self
+	}
+	return true
 }
 
 // receive carries out a message.
 func (m *Machine) receive(from Node, msg Msg) {
+	if p, of := partOf(msg); of {
+		if int(p) >= len(m.parts) {
+			return
+		}
+		m.touch(p)
+	}
 	switch msg := msg.(type) {
 	case Take:
 		m.take(from, msg.Part)
@@ -191,6 +279,11 @@ func (m *Machine) send(to Node, msg Msg) {
 func (m *Machine) setRole(p uint32, r Role) {
 	pt := &m.parts[p]
 	pt.role = r
+	if r != RolePending && pt.asked {
+		pt.asked = false
+		m.underWay--
+	}
+	m.touch(p)
 	m.out = append(m.out, SetRole{p, r, pt.gen})
 }
 
@@ -217,8 +310,11 @@ func (m *Machine) hold(p uint32, gen Gen, lineage uint64, state State, others ..
 	pt := &m.parts[p]
 	pt.gen, pt.lineage = gen, lineage
 	pt.seen = max(pt.seen, gen)
-	m.out = append(m.out, Install{p, state})
+	m.out = append(m.out, Install{p, gen, lineage, state})
 	for _, c := range pt.copies() {
+		if c.Lineage == lineage && c.Gen <= gen {
+			continue // the state that was granted came of it
+		}
 		others = append(others, c.State)
 	}
 	for _, s := range others {

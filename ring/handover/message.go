@@ -30,6 +30,13 @@ type Replicated struct {
 	Upto uint64
 }
 
+// Left is a state that this node has counted beside the holder, of a lineage of its
+// own: it goes to the holder.
+type Left struct {
+	Part uint32
+	Copy Copy
+}
+
 // Drain asks for Drained once everything is handed over.
 type Drain struct{}
 
@@ -40,6 +47,7 @@ func (RingChanged) event() {}
 func (Received) event()    {}
 func (Frozen) event()      {}
 func (Replicated) event()  {}
+func (Left) event()        {}
 func (Drain) event()       {}
 func (Tick) event()        {}
 
@@ -52,7 +60,8 @@ type Send struct {
 	Msg Msg
 }
 
-// SetRole makes the role of a partition the one that calls meet.
+// SetRole makes the role of a partition the one that calls meet. A holder's
+// generation and lineage may change with it.
 type SetRole struct {
 	Part uint32
 	Role Role
@@ -62,10 +71,12 @@ type SetRole struct {
 // Freeze stops charges in a partition and asks for its state, as Frozen.
 type Freeze struct{ Part uint32 }
 
-// Install makes a state the partition's; Join joins one into what is there.
+// Install makes a state the partition's, at a generation of a lineage.
 type Install struct {
-	Part  uint32
-	State State
+	Part    uint32
+	Gen     Gen
+	Lineage uint64
+	State   State
 }
 
 // Join joins a state into that of a partition that is held here.
@@ -87,6 +98,29 @@ func (Drained) action() {}
 // A Msg is what one machine tells another, mostly about one partition. Whoever carries
 // messages may put many into one.
 type Msg interface{ msg() }
+
+// partOf returns the partition that a message is about, if it is about one.
+func partOf(msg Msg) (p uint32, ok bool) {
+	switch msg := msg.(type) {
+	case Take:
+		return msg.Part, true
+	case Given:
+		return msg.Part, true
+	case Ack:
+		return msg.Part, true
+	case Who:
+		return msg.Part, true
+	case Iam:
+		return msg.Part, true
+	case Held:
+		return msg.Part, true
+	case Nudge:
+		return msg.Part, true
+	case Offer:
+		return msg.Part, true
+	}
+	return 0, false
+}
 
 // Take asks for a partition that the sender should own.
 type Take struct{ Part uint32 }

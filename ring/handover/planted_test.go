@@ -32,11 +32,14 @@ var planted = map[string]plant{
 		}
 		return msg
 	},
-	"a node leaves without asking": func(from, _ *sim, msg Msg) Msg {
-		if _, ok := msg.(Bye); ok {
+	"a node leaves without asking, and accepts what comes late": func(from, to *sim, msg Msg) Msg {
+		switch msg := msg.(type) {
+		case Bye:
 			for _, n := range from.v.peers {
 				from.m.drain.clear[n] = true
 			}
+		case Given:
+			to.m.drain.done = to.m.drain.done && msg.How != Grant
 		}
 		return msg
 	},

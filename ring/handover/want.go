@@ -12,6 +12,9 @@ const (
 	askAgain  = 20 * time.Millisecond // a holder that sees another owner
 	askLater  = 5 * time.Millisecond
 	maxBounce = 8 // hints followed before all are asked
+	// atOnce bounds the partitions asked for at a time: calls wait while one moves, so
+	// each must move quickly.
+	atOnce = 32
 )
 
 // A want is a Take under way. The zero value has asked nobody.
@@ -32,7 +35,7 @@ func (m *Machine) wantPart(p uint32) {
 	case mine && pt.role == RoleNone:
 		pt.want, pt.orphan = want{}, orphan{}
 		m.setRole(p, RolePending)
-		m.ask(p)
+		m.waiting = append(m.waiting, p)
 	case !mine && pt.role == RolePending:
 		pt.want, pt.orphan = want{}, orphan{}
 		m.setRole(p, RoleNone)

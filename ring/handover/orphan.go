@@ -3,7 +3,10 @@
 
 package handover
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	whoAgain  = 30 * time.Millisecond
@@ -23,7 +26,7 @@ func (m *Machine) beginOrphan(p uint32) {
 	pt := &m.parts[p]
 	m.tokens++
 	pt.want = want{}
-	pt.orphan = orphan{token: m.tokens, asked: m.view.Peers(), answers: map[Node]Iam{}, again: m.now + whoAgain}
+	pt.orphan = orphan{token: m.tokens, asked: slices.Clone(m.view.Peers()), answers: map[Node]Iam{}, again: m.now + whoAgain}
 	for _, n := range m.view.Peers() {
 		m.send(n, Who{p, m.tokens})
 	}
@@ -46,7 +49,11 @@ func (m *Machine) orphanPart(p uint32) {
 	for _, n := range m.view.Peers() {
 		if _, ok := o.answers[n]; !ok {
 			missing = true
-			if m.now >= o.again {
+			fresh := !slices.Contains(o.asked, n)
+			if fresh {
+				o.asked = append(o.asked, n)
+			}
+			if fresh || m.now >= o.again {
 				m.send(n, Who{p, o.token})
 			}
 		}

@@ -55,6 +55,8 @@ type Result struct {
 	// Repeated says that a take found its lease or reservation made already, and
 	// changed nothing.
 	Repeated bool
+	// Away says that the partition is not here, and nothing else: nothing was changed.
+	Away bool
 }
 
 // sealed is the bit of a word that stops all further charges.
@@ -69,14 +71,20 @@ type bucket struct {
 	word atomic.Uint64
 	wide *wide // the state where one word does not hold it, else nil
 	rule *rule
-	hash uint64
+	tag  atomic.Uint64 // the hash, and whether changes.go has noted the bucket
 	key  string
 }
+
+// noted is the bit of a tag that no hash has.
+const noted = 1 << 63
+
+func (b *bucket) hash() uint64 { return b.tag.Load() &^ noted }
 
 // newBucket returns the counter of a key, with spent of its tokens gone if it is
 // a rate.
 func newBucket(r *rule, hash uint64, key string, now Now, spent int64) *bucket {
-	b := &bucket{rule: r, hash: hash, key: key}
+	b := &bucket{rule: r, key: key}
+	b.tag.Store(hash)
 	if r.form == formWide {
 		b.wide = newWide(r)
 	}
@@ -134,4 +142,14 @@ func (b *bucket) sealUnused(now Now) bool {
 		// A charge came in between. One with an earlier time may have left the bucket
 		// unused all the same.
 	}
+}
+
+// isUnused reports whether the bucket equals an unused one.
+func (b *bucket) isUnused(now Now) bool {
+	if b.wide != nil {
+		b.wide.mu.Lock()
+		defer b.wide.mu.Unlock()
+		return b.wide.unusedLocked(b.rule, now)
+	}
+	return b.rule.unused(b.word.Load()&^sealed, now)
 }

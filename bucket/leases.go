@@ -47,6 +47,9 @@ func (t *Table) lease(op *Op, c Counter, now Now) Result {
 	hash, p := t.hash(c), &t.parts[c.Partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed.Load() {
+		return Result{Away: true}
+	}
 	if holder := p.leases[op.ID]; holder != nil {
 		t.expireLocked(p, holder, now)
 	}
@@ -81,6 +84,7 @@ func (t *Table) lease(op *Op, c Counter, now Now) Result {
 	}
 	if b != nil && op.Verb != bucketring.VerbPeek {
 		used = b.wide.leases.used
+		t.note(c.Partition, b)
 	}
 	res.Used, res.Remaining = used, max(c.Limit.Amount-used, 0)
 	return res
@@ -128,17 +132,30 @@ func (t *Table) takeLeaseLocked(p *part, b *bucket, hash uint64, c call) Result 
 		l.last = plus(taken, int64(c.Limit.MaxAge))
 	}
 	l.expires = min(plus(taken, ttl), l.last)
+	t.holdLocked(p, b, c.op.ID, l)
+	return Result{Allowed: true}
+}
+
+// holdLocked adds a lease.
+func (t *Table) holdLocked(p *part, b *bucket, id bucketring.ID, l lease) {
 	set := b.wide.leases
-	set.held[c.op.ID] = l
-	set.used += n
+	set.held[id] = l
+	set.used += l.cost
 	set.first = min(set.first, l.expires)
 	if p.leases == nil {
 		p.leases = make(map[bucketring.ID]*bucket)
 	}
-	p.leases[c.op.ID] = b
+	p.leases[id] = b
 	t.leases.Add(1)
 	t.bytes.Add(leaseSize)
-	return Result{Allowed: true}
+}
+
+// leased returns the leases of b as they travel.
+func (b *bucket) leased() (m Mark) {
+	for id, l := range b.wide.leases.held {
+		m.Leases = append(m.Leases, Lease{ID: id, Cost: l.cost, Taken: l.taken, Expires: l.expires, Last: l.last, Life: l.ttl})
+	}
+	return m
 }
 
 // plus adds a duration to a time and stays within int64.
@@ -154,6 +171,7 @@ func (t *Table) Renew(partition uint32, id bucketring.ID, now Now) (left time.Du
 	defer p.mu.Unlock()
 	l.expires = max(l.expires, min(plus(max(now.Mono, 0), l.ttl), l.last))
 	b.wide.leases.held[id] = l
+	t.note(partition, b)
 	return time.Duration(l.expires - max(now.Mono, 0)), true
 }
 
@@ -166,6 +184,7 @@ func (t *Table) Release(partition uint32, id bucketring.ID, now Now) (ok bool) {
 	defer p.mu.Unlock()
 	b.wide.leases.lives.add(max(time.Duration(now.Mono-l.taken), 0))
 	t.endLocked(p, b, id)
+	t.note(partition, b)
 	return true
 }
 

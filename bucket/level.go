@@ -8,8 +8,8 @@ import (
 	"github.com/bucketring/bucketring"
 )
 
-// A level is the number, and the version of its last set.
-type level struct{ n, version int64 }
+// A level is the number, and the version and value of its last set.
+type level struct{ n, version, base int64 }
 
 // step is one call at a level. What lowers it stops at 0, and a set is the truth
 // of the application: it may be above the amount.
@@ -40,7 +40,7 @@ func (l *level) step(r *rule, op *Op, res *Result) {
 			version = l.version + min(1, math.MaxInt64-l.version)
 		}
 		if version > l.version {
-			after = level{max(op.N, 0), version}
+			after = level{max(op.N, 0), version, max(op.N, 0)}
 		}
 	}
 	res.Used, res.Remaining = after.n, max(r.capacity-after.n, 0)

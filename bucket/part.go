@@ -10,8 +10,13 @@ import (
 	"github.com/bucketring/bucketring"
 )
 
-// A part holds the buckets of one partition. The zero part is empty.
+// A part holds the buckets of one partition. The zero part is empty and open.
 type part struct {
+	// closed says that the partition is not here. Whoever closes it does so before the
+	// slots go, and seals all buckets; whoever finds no bucket looks at it afterwards.
+	closed atomic.Bool
+	gate   sync.RWMutex // read-held by calls of several charges; held to close
+
 	// slots is replaced as a whole when buckets are dropped or it grows; a new
 	// bucket is stored into a free slot. Readers see each bucket complete.
 	slots atomic.Pointer[[]atomic.Pointer[bucket]]
@@ -23,6 +28,11 @@ type part struct {
 	leases   map[bucketring.ID]*bucket // the counter that a lease is of
 	reserved map[bucketring.ID]*reservation
 	forget   int64 // no reservation is to be forgotten earlier, monotonic ns
+
+	// Guarded by mu: what the present holder is called, and what other lineages have
+	// counted of what a bucket shows.
+	gen, lineage, seq uint64
+	forks             map[*bucket][]Mark
 }
 
 // find returns the bucket of a counter, under whatever amount, or nil.
@@ -37,7 +47,7 @@ func (p *part) find(hash uint64, c Counter) *bucket {
 		if b == nil {
 			return nil // a quarter of the slots is free, so this is reached
 		}
-		if b.hash == hash && b.key == c.Key && b.rule.limit.SameCounter(c.Limit) {
+		if b.hash() == hash && b.key == c.Key && b.rule.limit.SameCounter(c.Limit) {
 			return b
 		}
 	}
@@ -58,16 +68,25 @@ func (p *part) insertLocked(b *bucket) {
 func (p *part) replaceLocked(old, b *bucket) {
 	slots := *p.slots.Load()
 	mask := uint64(len(slots) - 1)
-	i := old.hash & mask
+	i := old.hash() & mask
 	for slots[i].Load() != old {
 		i = (i + 1) & mask
 	}
 	slots[i].Store(b)
+	if forks, ok := p.forks[old]; ok {
+		delete(p.forks, old)
+		p.forks[b] = forks
+	}
 }
 
 // removeLocked drops the buckets in gone.
 func (p *part) removeLocked(gone map[*bucket]bool) {
 	p.used -= len(gone)
+	for b := range p.forks {
+		if gone[b] {
+			delete(p.forks, b)
+		}
+	}
 	p.slots.Store(p.rebuiltLocked(p.used, gone))
 }
 
@@ -94,7 +113,7 @@ func (p *part) rebuiltLocked(want int, gone map[*bucket]bool) *[]atomic.Pointer[
 // put stores b in the first free slot behind its hash.
 func put(slots []atomic.Pointer[bucket], b *bucket) {
 	mask := uint64(len(slots) - 1)
-	i := b.hash & mask
+	i := b.hash() & mask
 	for slots[i].Load() != nil {
 		i = (i + 1) & mask
 	}

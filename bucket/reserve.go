@@ -43,11 +43,15 @@ func (r *reservation) refilled(now Now) bool {
 	return r.limit.Kind == bucketring.KindRate && r.limit.Algorithm == bucketring.TokenBucket && now.Mono >= r.full
 }
 
-// resetLocked makes the reservations of a counter that was reset stand for nothing.
-func (p *part) resetLocked(c *Counter) {
-	for _, r := range p.reserved {
+// resetReserved makes the reservations of a counter that was reset stand for nothing.
+func (t *Table) resetReserved(c *Counter) {
+	p := &t.parts[c.Partition]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, r := range p.reserved {
 		if r.is(c) {
 			r.charged = 0
+			t.noteID(c.Partition, id)
 		}
 	}
 }
@@ -59,6 +63,9 @@ func (t *Table) reserve(op *Op, c Counter, now Now) Result {
 	hash, p := t.hash(c), &t.parts[c.Partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed.Load() {
+		return Result{Away: true}
+	}
 	known := p.reservationLocked(t, op.ID, now)
 	if known != nil && known.is(&c) { // repeated: it changes nothing
 		res := t.doLocked(p, hash, call{Op{Verb: bucketring.VerbPeek}, c, now})
@@ -83,6 +90,7 @@ func (t *Table) reserve(op *Op, c Counter, now Now) Result {
 		r.key = strings.Clone(c.Key)
 	}
 	t.keepLocked(p, op.ID, r, now)
+	t.noteID(c.Partition, op.ID)
 	return res
 }
 
@@ -156,12 +164,16 @@ func (t *Table) unreserve(op *Op, c Counter, now Now) Result {
 	hash, p := t.hash(c), &t.parts[c.Partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed.Load() {
+		return Result{Away: true}
+	}
 	undo := Op{Verb: bucketring.VerbPeek}
 	if r := p.reservationLocked(t, op.ID, now); r != nil && r.is(&c) {
 		if !r.refilled(now) {
 			undo = Op{Verb: bucketring.VerbRefund, N: r.charged, Window: r.window}
 		}
 		t.forgetLocked(p, op.ID)
+		t.noteID(c.Partition, op.ID)
 	}
 	return t.doLocked(p, hash, call{undo, c, now})
 }
@@ -203,6 +215,7 @@ func (t *Table) Settle(partition uint32, id bucketring.ID, units int64, nanos in
 				op = Op{Verb: bucketring.VerbSettle, N: cost - r.charged, Window: r.window}
 			}
 			r.settled, r.charged = true, cost
+			t.noteID(partition, id)
 		}
 	}
 	s.Limit, s.Result = t.settleLocked(p, r, &op, call{op, r.counter(partition), now})
@@ -230,6 +243,7 @@ func (t *Table) settleLocked(p *part, r *reservation, op *Op, c call) (bucketrin
 			t.overflowed.Add(1)
 		default:
 			t.insertLocked(p, fresh)
+			t.note(c.Partition, fresh)
 		}
 		return l, res
 	}
@@ -240,7 +254,9 @@ func (t *Table) settleLocked(p *part, r *reservation, op *Op, c call) (bucketrin
 		large.settle(op, c.now, &res)
 		p.replaceLocked(b, large)
 		t.bytes.Add(large.size() - b.size())
+		b = large
 	}
+	t.note(c.Partition, b)
 	return l, res
 }
 

@@ -18,6 +18,8 @@ type Config struct {
 	// keys share one counter per limit instead of pushing out others. MaxBytes
 	// counts an estimate of the heap, in bytes.
 	MaxKeys, MaxBytes int64
+	// Closed has all partitions begin elsewhere: see Open.
+	Closed bool
 }
 
 // A Counter names one counter: whose, of which limit, in which partition.
@@ -42,6 +44,7 @@ type Table struct {
 	limits   limits
 	endings  endings
 	overflow overflow
+	changes  changes
 
 	keys, bytes                   atomic.Int64
 	leases, reservations          atomic.Int64
@@ -64,12 +67,16 @@ type Stats struct {
 // New returns an empty table.
 func New(cfg Config) *Table {
 	seed := maphash.MakeSeed()
-	return &Table{
+	t := &Table{
 		seed:    seed,
 		salt:    maphash.String(seed, "limits"),
 		parts:   make([]part, max(cfg.Partitions, 1)),
 		maxKeys: cfg.MaxKeys, maxBytes: cfg.MaxBytes,
 	}
+	for i := range t.parts {
+		t.parts[i].closed.Store(cfg.Closed)
+	}
+	return t
 }
 
 // Stats returns the present figures.
@@ -105,11 +112,8 @@ func (t *Table) Apply(op Op, c Counter, now Now) (res Result) {
 		}
 	}
 	t.do(&op, c, now, &res)
-	if op.Verb == bucketring.VerbReset {
-		p := &t.parts[c.Partition]
-		p.mu.Lock()
-		p.resetLocked(&c)
-		p.mu.Unlock()
+	if op.Verb == bucketring.VerbReset && !res.Away {
+		t.resetReserved(&c)
 	}
 	return res
 }
@@ -131,6 +135,9 @@ func (t *Table) do(op *Op, c Counter, now Now, res *Result) {
 			return
 		}
 		if b.do(op, now, res) {
+			if res.Allowed && op.Verb != bucketring.VerbPeek && t.changes.on.Load() {
+				t.note(c.Partition, b)
+			}
 			return
 		}
 		// The bucket was sealed between the look-up and the charge. Whoever
@@ -149,7 +156,7 @@ func (t *Table) hash(c Counter) uint64 {
 	if l.Zone != "" {
 		limit ^= maphash.String(t.seed, l.Zone)
 	}
-	return maphash.String(t.seed, c.Key) ^ scatter(limit)
+	return (maphash.String(t.seed, c.Key) ^ scatter(limit)) &^ noted
 }
 
 // scatter is the last step of SplitMix64 (Steele, Lea, Flood, 2014). Callers
@@ -191,6 +198,9 @@ func (c *call) changes(b *bucket) bool {
 // other carries out a call where no bucket exists (b is nil) or b counts under
 // another amount.
 func (t *Table) other(p *part, b *bucket, hash uint64, c call) Result {
+	if p.closed.Load() {
+		return Result{Away: true}
+	}
 	if b == nil && !c.changes(nil) { // floods of these need no lock
 		return t.look(nil, t.rules.get(*c.Limit), c)
 	}
@@ -202,9 +212,15 @@ func (t *Table) other(p *part, b *bucket, hash uint64, c call) Result {
 // doLocked carries out a call whatever there is. A bucket that is new is charged
 // before others can see it, so that none of them adjusts or drops it in between.
 func (t *Table) doLocked(p *part, hash uint64, c call) (res Result) {
+	if p.closed.Load() {
+		return Result{Away: true}
+	}
 	old := p.find(hash, c.Counter)
 	if old != nil && old.rule.is(c.Limit) {
 		old.do(&c.op, c.now, &res) // not sealed: the lock is held
+		if c.op.Verb != bucketring.VerbPeek {
+			t.note(c.Partition, old)
+		}
 		return res
 	}
 	r := t.rules.get(*c.Limit)
@@ -216,6 +232,7 @@ func (t *Table) doLocked(p *part, hash uint64, c call) (res Result) {
 		b := old.adjusted(r, c.now)
 		b.do(&c.op, c.now, &res)
 		p.replaceLocked(old, b)
+		t.note(c.Partition, b)
 		t.bytes.Add(b.size() - old.size())
 		t.adjusted.Add(1)
 		return res
@@ -226,6 +243,7 @@ func (t *Table) doLocked(p *part, hash uint64, c call) (res Result) {
 	b := newBucket(r, hash, strings.Clone(c.Key), c.now, c.Spent) // a key may be part of a large message
 	b.do(&c.op, c.now, &res)
 	t.insertLocked(p, b)
+	t.note(c.Partition, b)
 	return res
 }
 

@@ -1,0 +1,120 @@
+// changes.go remembers which counters have changed since somebody looked, for copies
+// at another node and on disk. A counter that is charged a thousand times in between is
+// noted once.
+
+package bucket
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/bucketring/bucketring"
+)
+
+const noteStripes = 64
+
+// changes are notes of what has changed. The zero value notes nothing.
+type changes struct {
+	on      atomic.Bool
+	stripes [noteStripes]struct {
+		mu    sync.Mutex
+		notes []note   // guarded by mu
+		_     [32]byte // keeps stripes on cache lines of their own
+	}
+}
+
+// A note names a counter, or a reservation.
+type note struct {
+	part uint32
+	b    *bucket
+	id   bucketring.ID // if b is nil
+}
+
+// TrackChanges has the table note changes from now on, or no more.
+func (t *Table) TrackChanges(on bool) {
+	if t.changes.on.Swap(on) && !on {
+		t.changes.drain()
+	}
+}
+
+// note notes a bucket. Where it is noted already, that costs one load.
+func (t *Table) note(part uint32, b *bucket) {
+	if !t.changes.on.Load() || b.tag.Load()&noted != 0 || b.tag.Or(noted)&noted != 0 {
+		return
+	}
+	t.changes.add(note{part: part, b: b})
+}
+
+func (t *Table) noteID(part uint32, id bucketring.ID) {
+	if t.changes.on.Load() {
+		t.changes.add(note{part: part, id: id})
+	}
+}
+
+func (c *changes) add(n note) {
+	s := &c.stripes[n.part%noteStripes]
+	s.mu.Lock()
+	s.notes = append(s.notes, n)
+	s.mu.Unlock()
+}
+
+// drain returns all notes, by partition.
+func (c *changes) drain() map[uint32][]note {
+	all := map[uint32][]note{}
+	for i := range c.stripes {
+		s := &c.stripes[i]
+		s.mu.Lock()
+		notes := s.notes
+		s.notes = nil
+		s.mu.Unlock()
+		for _, n := range notes {
+			// Before the bucket is read: a charge that comes later notes it again.
+			if n.b != nil {
+				n.b.tag.And(^uint64(noted))
+			}
+			all[n.part] = append(all[n.part], n)
+		}
+	}
+	return all
+}
+
+// Changed is what has changed in a partition.
+type Changed struct {
+	Partition uint32
+	State     *State
+}
+
+// Changes returns what has changed since the last call in the partitions that are
+// here. Only one goroutine may call it.
+func (t *Table) Changes(now Now) []Changed {
+	var all []Changed
+	for i, notes := range t.changes.drain() {
+		p := &t.parts[i]
+		p.mu.Lock()
+		if !p.closed.Load() {
+			all = append(all, Changed{i, t.changedLocked(p, notes, now)})
+		}
+		p.mu.Unlock()
+	}
+	return all
+}
+
+// changedLocked returns what was noted of a partition, as it is now.
+func (t *Table) changedLocked(p *part, notes []note, now Now) *State {
+	s := p.stateLocked()
+	for _, n := range notes {
+		if n.b == nil {
+			s.Reserved = append(s.Reserved, reservedAs(n.id, p.reserved[n.id]))
+			continue
+		}
+		b := p.find(n.b.hash(), Counter{Key: n.b.key, Limit: &n.b.rule.limit})
+		switch {
+		case b == nil: // dropped, so it is as if it had never been
+			b = newBucket(n.b.rule, n.b.hash(), n.b.key, now, 0)
+		case b != n.b && b.tag.Load()&noted != 0:
+			continue // it is noted itself, for the next time
+		}
+		s.Records = append(s.Records, p.recordLocked(b, now))
+	}
+	return s
+}

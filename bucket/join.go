@@ -1,0 +1,161 @@
+// join.go joins the state of a partition into what a table has of it.
+
+package bucket
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/bucketring/bucketring"
+)
+
+func (t *Table) joinLocked(p *part, partition uint32, s *State, now Now) {
+	for i := range s.Records {
+		r := &s.Records[i]
+		switch {
+		case r.Limit.Validate() != nil || len(r.Key) > bucketring.MaxKeyLen:
+		case r.Limit.Kind == bucketring.KindConcurrency:
+			t.joinLeasesLocked(p, partition, r, now)
+		default:
+			t.joinRecordLocked(p, partition, r, now)
+		}
+	}
+	for i := range s.Reserved {
+		t.joinReservedLocked(p, partition, &s.Reserved[i], now)
+	}
+}
+
+// joinRecordLocked joins one counter. The bucket that is there is sealed and replaced,
+// so that a charge under way finds the new one. Of its own lineage this node knows the
+// latest.
+func (t *Table) joinRecordLocked(p *part, partition uint32, r *Record, now Now) {
+	c := Counter{Partition: partition, Key: r.Key, Limit: r.Limit}
+	hash := t.hash(c)
+	old, rule := p.find(hash, c), t.rules.get(*r.Limit)
+	if old != nil {
+		rule = old.rule
+	}
+	own, others := markOf(r.marks(rule, t, now), p.lineage)
+	if old != nil {
+		old.seal()
+		mine := rule.unfold(old.total(now), p.forks[old], now)
+		own, others = &mine, JoinMarks(p.forks[old], others)
+	}
+	all := others
+	if own != nil {
+		all = append(slices.Clip(others), *own)
+	}
+	b := newBucket(rule, hash, strings.Clone(r.Key), now, 0)
+	b.put(rule.fold(all, now), now)
+	others = rule.remembered(others, now)
+	switch {
+	case old != nil:
+		p.replaceLocked(old, b)
+		t.bytes.Add(b.size() - old.size())
+	case b.isUnused(now) && len(others) == 0:
+		return
+	default:
+		t.insertLocked(p, b)
+	}
+	p.forkLocked(b, others)
+	t.note(partition, b)
+}
+
+// marks returns the marks of a record, sorted, under the amounts that hold here: those
+// of a bucket that counts other tokens mean something else.
+func (r *Record) marks(rule *rule, t *Table, now Now) []Mark {
+	marks := JoinMarks(nil, r.Marks)
+	if r.Limit.Kind != bucketring.KindRate || r.Limit.Algorithm != bucketring.TokenBucket || rule.is(r.Limit) {
+		return marks
+	}
+	for i := range marks {
+		b := newBucket(t.rules.get(*r.Limit), 0, "", now, 0)
+		b.put(b.rule.fold(marks[i:i+1], now), now)
+		lacks := b.adjusted(rule, now).missing(now)
+		marks[i].At, marks[i].N, marks[i].Part = lacks.At, lacks.N, lacks.Part
+	}
+	return marks
+}
+
+// remembered leaves out the marks of other lineages that say nothing more: they would
+// change nothing if they came again.
+func (r *rule) remembered(marks []Mark, now Now) []Mark {
+	if r.limit.Kind == bucketring.KindRate && r.limit.Algorithm == bucketring.TokenBucket {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(marks), func(m Mark) bool {
+		switch {
+		case r.limit.Kind == bucketring.KindLevel:
+			return false
+		case r.limit.Algorithm == bucketring.SlidingWindow:
+			return m.At+r.slots <= r.slot(r.wall(now))
+		case r.limit.Align == bucketring.AlignFirstRequest:
+			return !r.countsIn(&m, now)
+		default:
+			return m.At < r.window(now)
+		}
+	})
+}
+
+// joinLeasesLocked adds the leases that are out and not known here. A lease that is
+// known in two places lasts as long as the longer.
+func (t *Table) joinLeasesLocked(p *part, partition uint32, r *Record, now Now) {
+	c := Counter{Partition: partition, Key: r.Key, Limit: r.Limit}
+	hash := t.hash(c)
+	b := p.find(hash, c)
+	for _, l := range foldLeases(r.Marks).Leases {
+		if l.Expires <= now.Mono || l.Cost < 0 {
+			continue
+		}
+		if b == nil {
+			b = newBucket(t.rules.get(*r.Limit), hash, strings.Clone(r.Key), now, 0)
+			b.wide.leases.lives = t.endings.get(r.Limit)
+			t.insertLocked(p, b)
+		}
+		known, held := b.wide.leases.held[l.ID]
+		switch {
+		case held:
+			known.expires = max(known.expires, l.Expires)
+			b.wide.leases.held[l.ID] = known
+		case p.leases[l.ID] == nil:
+			t.holdLocked(p, b, l.ID, lease{cost: l.Cost, taken: l.Taken, expires: l.Expires, last: l.Last, ttl: l.Life})
+		}
+	}
+	if b != nil {
+		t.note(partition, b)
+	}
+}
+
+// joinReservedLocked joins a reservation: one that is settled beats one that is not,
+// and of two settlements the larger.
+func (t *Table) joinReservedLocked(p *part, partition uint32, r *Reserved, now Now) {
+	if r.Until <= now.Mono || r.Limit.Validate() != nil || len(r.Key) > bucketring.MaxKeyLen {
+		return
+	}
+	known := p.reserved[r.ID]
+	switch {
+	case known == nil:
+		limit := t.limits.share(r.Limit)
+		fresh := &reservation{
+			limit: limit, hash: t.hash(Counter{Key: r.Key, Limit: limit}), key: strings.Clone(r.Key), window: r.Window,
+			until: r.Until, full: r.Full, charged: r.Charged, settled: r.Settled,
+		}
+		t.keepLocked(p, r.ID, fresh, now)
+	case r.Settled && (!known.settled || r.Charged > known.charged):
+		known.settled, known.charged = true, r.Charged
+	default:
+		return
+	}
+	t.noteID(partition, r.ID)
+}
+
+// reservedAs returns a reservation as it travels. One that is gone is nil and has no
+// time left.
+func reservedAs(id bucketring.ID, r *reservation) Reserved {
+	if r == nil {
+		return Reserved{ID: id}
+	}
+	return Reserved{
+		ID: id, Limit: r.limit, Key: r.key, Window: r.window, Until: r.until, Full: r.full, Charged: r.charged, Settled: r.settled,
+	}
+}

@@ -58,6 +58,10 @@ func Invalidf(format string, args ...any) error {
 // sees the ring, belongs to another. It is ErrUnavailable.
 type NotOwner struct {
 	Hint string // name of the member to ask instead; empty if unknown
+	Gen  uint64 // of the handover that the hint is from; 0 if it is a guess by the ring
+	// Soon, if set, is closed when the node that was asked may have got the key: it is
+	// on its way there.
+	Soon <-chan struct{}
 }
 
 // Error names the member to ask, if it is known.

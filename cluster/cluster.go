@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -32,15 +33,16 @@ type Cluster struct {
 	shown      map[string]State          // belongs to run: what the log knows
 	flush      chan chan struct{}        // asks run for a ring at once
 	superseded chan struct{}             // closed by run
-	staying    atomic.Bool               // set by Leave while others are told
 
 	found  chan struct{}           // closed by seek: a seed was reached, or there is none
 	active chan struct{}           // closed by Join
 	tried  map[netip.AddrPort]bool // belongs to seek: what rejoin tried in this round
 
+	running    context.Context // of run
 	stop       context.CancelFunc
 	goroutines sync.WaitGroup
 	ending     sync.Mutex // held by Leave and Close throughout; guards ended
+	leaving    bool       // guarded by ending
 	ended      bool
 }
 
@@ -59,9 +61,8 @@ func Join(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	running, stop := context.WithCancel(context.Background())
-	c.stop = stop
-	c.goroutines.Go(func() { c.seek(running) })
+	c.running, c.stop = context.WithCancel(context.Background())
+	c.goroutines.Go(func() { c.seek(c.running) })
 	if err := c.awaitSeed(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("cluster: join: %w", err)
@@ -69,7 +70,7 @@ func Join(ctx context.Context, cfg Config) (*Cluster, error) {
 	// Our clock may have stepped back since our last start.
 	c.record.boot = c.gossip.above(c.record.boot)
 	c.announce(StateActive, atOnce)
-	c.goroutines.Go(func() { c.run(running) })
+	c.goroutines.Go(func() { c.run(c.running) })
 	c.publish()
 	close(c.active)
 	c.cfg.Logger.Info("cluster joined", "node", c.cfg.Name, "addr", c.Addr(), "members", len(c.Ring().Members))
@@ -89,7 +90,7 @@ func listen(p *plan) (*Cluster, error) {
 		active:     make(chan struct{}),
 		tried:      make(map[netip.AddrPort]bool),
 		record: record{
-			state: StateJoining, boot: uint64(time.Now().UnixNano()), seq: 1,
+			state: StateJoining, boot: cmp.Or(p.Boot, uint64(time.Now().UnixNano())), seq: 1,
 			settings: p.Placer.Settings(), wireMin: wireMin, wireMax: wireMax,
 			policy: p.PolicyHash, peer: p.peer, zone: p.Zone,
 		},
@@ -144,7 +145,7 @@ func (c *Cluster) announce(state State, wait time.Duration) error {
 func (c *Cluster) SetPolicyHash(hash uint64) {
 	c.ending.Lock()
 	defer c.ending.Unlock()
-	if c.ended || c.record.policy == hash {
+	if c.ended || c.leaving || c.record.policy == hash {
 		return
 	}
 	c.record.policy = hash
@@ -180,30 +181,54 @@ func (c *Cluster) Addr() string { return c.addr.String() }
 // rings published from then on own nothing here.
 func (c *Cluster) Superseded() <-chan struct{} { return c.superseded }
 
-// Leave says goodbye and ends the Cluster: this node calls itself leaving, and
-// when that was heard the ring without it is published and gossip is shut down. It takes up to
-// 7 s, less if ctx has a nearer deadline; a mere cancellation does not shorten
-// it. The error says that the goodbye may not have been heard; the Cluster has
-// ended nevertheless. After Leave or Close it does nothing.
+// BeginLeave says that this node is leaving: the others and this node's own ring name
+// it no more among those that own keys, and take over what it has. It returns once the
+// others should have heard, after 2 s at most.
+func (c *Cluster) BeginLeave(ctx context.Context) error {
+	c.ending.Lock()
+	defer c.ending.Unlock()
+	return c.beginLeave(ctx)
+}
+
+func (c *Cluster) beginLeave(ctx context.Context) error {
+	if c.ended || c.leaving {
+		return nil
+	}
+	c.leaving = true
+	c.gossip.leave(&c.record)
+	c.publish()
+	if err := c.list.UpdateNode(before(ctx, 2*time.Second)); err != nil {
+		return fmt.Errorf("cluster: leave: %w", err)
+	}
+	return nil
+}
+
+// leave writes down that this node is leaving, before gossip has told it to ourselves.
+func (g *gossip) leave(r *record) {
+	r.state = StateLeaving
+	r.seq++
+	g.setMeta(r.marshal())
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if e := g.entries[g.self]; e != nil {
+		e.rec, e.since = *r, time.Now()
+	}
+	g.changedLocked()
+}
+
+// Leave says goodbye and ends the Cluster. It begins to leave if BeginLeave was not
+// called. It takes up to 7 s, less if ctx has a nearer deadline; a mere cancellation
+// does not shorten it. The error says that the goodbye may not have been heard; the
+// Cluster has ended nevertheless. After Leave or Close it does nothing.
 func (c *Cluster) Leave(ctx context.Context) error {
 	c.ending.Lock()
 	defer c.ending.Unlock()
 	if c.ended {
 		return nil
 	}
+	err := c.beginLeave(ctx)
 	c.ended = true
-	// Until the others have heard and made their rings, this node's own still
-	// names it: who takes its keys over must know before they are asked for them.
-	// The goodbye waits too, or it would overtake the record that is still queued
-	// and this node would pass for dead.
-	c.staying.Store(true)
-	err := c.announce(StateLeaving, before(ctx, 2*time.Second))
-	time.Sleep(before(ctx, 2*coalesce))
-	c.staying.Store(false)
-	c.publish()
-	// Handover comes here: wait until nothing is held any more.
-	err = errors.Join(err, c.list.Leave(before(ctx, 5*time.Second)))
-	if err = errors.Join(err, c.halt()); err != nil {
+	if err = errors.Join(err, c.list.Leave(before(ctx, 5*time.Second)), c.halt()); err != nil {
 		return fmt.Errorf("cluster: leave: %w", err)
 	}
 	return nil

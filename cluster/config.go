@@ -54,6 +54,9 @@ type Config struct {
 	// PolicyHash is what identifies the node's policies until SetPolicyHash; 0 for
 	// none.
 	PolicyHash uint64
+	// Boot numbers this start of the node, above all earlier ones; 0 means the time in
+	// Unix nanoseconds. It is raised above those of other starts that were seen.
+	Boot uint64
 	// OnRing is told each ring, the first one before Join returns: by one
 	// goroutine, in order. It must not call Leave or Close. nil is allowed.
 	OnRing func(*ring.Ring)

@@ -22,6 +22,7 @@ type entry struct {
 	addr  netip.AddrPort
 	live  bool      // false is a tombstone: only gossip itself takes it away
 	since time.Time // when the state below was first seen here
+	told  time.Time // when a peer last told it, if gossip has not; else zero
 }
 
 // state returns what the entry shows. That a node left can be told only from
@@ -44,6 +45,7 @@ type gossip struct {
 	counts   *counters
 	meta     atomic.Pointer[[]byte] // our record for NodeMeta; the bytes never change
 	changed  chan struct{}          // one slot: something changed
+	version  atomic.Uint64          // rises with each change of entries
 
 	mu      sync.Mutex        // guards what follows
 	entries map[string]*entry // by gossip name
@@ -89,7 +91,7 @@ func (g *gossip) NotifyLeave(n *memberlist.Node) {
 	default:
 		g.counts.deaths.Add(1)
 	}
-	g.signal()
+	g.changedLocked()
 }
 
 func (g *gossip) hear(n *memberlist.Node) {
@@ -101,7 +103,7 @@ func (g *gossip) hear(n *memberlist.Node) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	known := g.entries[n.Name]
-	if n.Name != g.self && (known == nil || !known.live) {
+	if n.Name != g.self && (known == nil || !known.live || !known.told.IsZero()) {
 		g.counts.joins.Add(1)
 	}
 	if known != nil {
@@ -114,7 +116,7 @@ func (g *gossip) hear(n *memberlist.Node) {
 	}
 	g.entries[n.Name] = heard
 	g.noteRivalLocked(n.Name, heard)
-	g.signal()
+	g.changedLocked()
 }
 
 // NotifyAlive refuses a record that cannot be read or cannot be in our cluster.
@@ -190,6 +192,11 @@ func (g *gossip) supersededLocked(e *entry) bool {
 		}
 	}
 	return false
+}
+
+func (g *gossip) changedLocked() {
+	g.version.Add(1)
+	g.signal()
 }
 
 // signal says that something changed. A full slot says so already.

@@ -61,15 +61,17 @@ func (e *entry) newer(other *entry) bool {
 
 // view returns the newest start of each node, sorted by name. A dead start
 // supersedes older ones only while it is told at joins, because a node whose
-// clock stepped back can raise its boot above those that it was told.
-//
-// What peers report over links will be added here: records, never deaths.
+// clock stepped back can raise its boot above those that it was told. What only peers
+// have told counts for a moment.
 func (g *gossip) view(now time.Time) []entry {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	stale := func(e *entry) bool { return !e.live && now.Sub(e.since) > deadTime }
 	newest := make(map[string]*entry, len(g.entries))
 	for _, e := range g.entries {
+		if !e.told.IsZero() && now.Sub(e.told) > toldFor {
+			continue
+		}
 		best := newest[e.name]
 		if best == nil || stale(best) && !stale(e) || stale(best) == stale(e) && e.newer(best) {
 			newest[e.name] = e
@@ -112,7 +114,7 @@ func (g *gossip) forget(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	maps.DeleteFunc(g.entries, func(_ string, e *entry) bool {
-		return !e.live && now.Sub(e.since) > remember
+		return !e.live && now.Sub(e.since) > remember || !e.told.IsZero() && now.Sub(e.told) > toldFor
 	})
 	g.signal()
 }
@@ -140,11 +142,14 @@ func (c *Cluster) run(ctx context.Context) {
 	}
 }
 
-// publish makes run publish the present view and waits for it.
+// publish makes run publish the present view and waits for it, unless run has ended.
 func (c *Cluster) publish() {
 	done := make(chan struct{})
-	c.flush <- done
-	<-done
+	select {
+	case c.flush <- done:
+		<-done
+	case <-c.running.Done():
+	}
 }
 
 // rebuild publishes the ring of the present view unless it is the one in force.
@@ -153,17 +158,28 @@ func (c *Cluster) rebuild() {
 	view := c.gossip.view(time.Now())
 	c.checkSuperseded(view)
 	c.logChanges(view)
-	var members []ring.Member
+	var members, leaving []ring.Member
 	for _, e := range view {
-		stays := e.name == c.cfg.Name && e.state() == StateLeaving && c.staying.Load()
-		if e.state() == StateActive || stays {
-			members = append(members, ring.Member{Name: e.name, Boot: e.rec.boot, Addr: e.peer()})
+		switch m := (ring.Member{Name: e.name, Boot: e.rec.boot, Addr: e.peer()}); e.state() {
+		case StateActive:
+			members = append(members, m)
+		case StateLeaving:
+			leaving = append(leaving, m)
 		}
 	}
 	old := c.ring.Load()
-	if old != nil && slices.Equal(old.Members, members) {
-		return
+	switch {
+	case old == nil || !slices.Equal(old.Members, members):
+		c.build(old, members, leaving)
+	case !slices.Equal(old.Leaving, leaving):
+		same := *old
+		same.Leaving = leaving
+		c.put(&same)
 	}
+}
+
+// build makes the ring of members.
+func (c *Cluster) build(old *ring.Ring, members, leaving []ring.Member) {
 	if len(members) > crowded && (old == nil || len(old.Members) <= crowded) {
 		c.cfg.Logger.Warn("cluster is large, rings take long", "node", c.cfg.Name, "members", len(members))
 	}
@@ -173,9 +189,14 @@ func (c *Cluster) rebuild() {
 		c.cfg.Logger.Error("ring not built, the old one stays", "node", c.cfg.Name, "err", err)
 		return
 	}
-	c.ring.Store(r)
+	r.Leaving = leaving
 	c.gossip.counts.rings.Add(1)
 	c.cfg.Logger.Info("ring published", "node", c.cfg.Name, "version", r.Version, "members", len(members))
+	c.put(r)
+}
+
+func (c *Cluster) put(r *ring.Ring) {
+	c.ring.Store(r)
 	if c.cfg.OnRing != nil {
 		c.cfg.OnRing(r)
 	}

@@ -29,6 +29,9 @@ type Ring struct {
 	Fingerprint uint64
 	// Members are sorted by name.
 	Members []Member
+	// Leaving are nodes on their way out, sorted: they own nothing, and have what they
+	// have not handed over yet.
+	Leaving []Member
 
 	owner [Partitions]uint16 // indexes into Members
 	succ  [Partitions]uint16 // the owner if self were gone; only where self owns

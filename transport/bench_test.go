@@ -36,7 +36,7 @@ func listen(b *testing.B, g *grpc.Server) string {
 // linked returns a peer over loopback, with a link that is up.
 func linked(b *testing.B) (bucketring.Limiter, *transport.Pool) {
 	b.Helper()
-	cfg := transport.PeerConfig{Node: "n2", Boot: 1, RingSettings: 7}
+	cfg := transport.PeerConfig{Node: "n2", Boot: one, RingSettings: 7}
 	addr := listen(b, transport.NewPeerServer(cfg, always{}).GRPC())
 	cfg.Node = "n1"
 	p := transport.NewPool(cfg)

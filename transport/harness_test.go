@@ -139,7 +139,7 @@ type host struct {
 }
 
 func (w *world) host(name string) *host {
-	h := &host{w: w, cfg: transport.PeerConfig{Node: name, Boot: 1, RingSettings: 7}, owner: &owner{}, stats: &sizes{}}
+	h := &host{w: w, cfg: transport.PeerConfig{Node: name, Boot: one, RingSettings: 7}, owner: &owner{}, stats: &sizes{}}
 	h.server = transport.NewPeerServer(h.cfg, h.owner)
 	w.mu.Lock()
 	w.hosts[name+":7755"] = h
@@ -249,7 +249,7 @@ func (w *world) dial(ctx context.Context, addr string) (net.Conn, error) {
 // pool returns the links of node n1 to these hosts.
 func (w *world) pool(hosts ...*host) *transport.Pool {
 	p := transport.NewPool(transport.PeerConfig{
-		Node: "n1", Boot: 1, RingSettings: 7, Dial: w.dial,
+		Node: "n1", Boot: one, RingSettings: 7, Dial: w.dial,
 		Logger: slog.New(slog.NewTextHandler(w.Output(), nil)),
 	})
 	w.Cleanup(p.Close)
@@ -364,3 +364,6 @@ func wantUnavailable(t *testing.T, key string, err error) {
 		t.Errorf("Take(%q) = %v, want ErrUnavailable", key, err)
 	}
 }
+
+// one is the boot of every node of these tests.
+func one() uint64 { return 1 }

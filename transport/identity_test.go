@@ -42,7 +42,7 @@ func secured(t testing.TB, id *transport.Identity) (addr string, o *owner, end f
 		t.Fatal(err)
 	}
 	o = &owner{}
-	s := transport.NewPeerServer(transport.PeerConfig{Node: "n2", Boot: 1, RingSettings: 7, Identity: id}, o)
+	s := transport.NewPeerServer(transport.PeerConfig{Node: "n2", Boot: one, RingSettings: 7, Identity: id}, o)
 	g := s.GRPC()
 	go g.Serve(listener)
 	t.Cleanup(g.Stop)
@@ -54,7 +54,7 @@ func secured(t testing.TB, id *transport.Identity) (addr string, o *owner, end f
 
 // askAs lets node n1 ask the node that it calls name.
 func askAs(t testing.TB, id *transport.Identity, name, addr string) error {
-	p := transport.NewPool(transport.PeerConfig{Node: "n1", Boot: 1, RingSettings: 7, Identity: id})
+	p := transport.NewPool(transport.PeerConfig{Node: "n1", Boot: one, RingSettings: 7, Identity: id})
 	defer p.Close()
 	p.Retain([]transport.Target{{Name: name, Addr: addr}})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -41,6 +41,9 @@ const (
 // run keeps the link until ctx is done.
 func (p *peer) run(ctx context.Context) {
 	defer close(p.done)
+	var bulking sync.WaitGroup
+	bulking.Go(func() { p.bulk.run(ctx) })
+	defer bulking.Wait()
 	defer p.failAll(fmt.Errorf("%w: link closed", bucketring.ErrUnavailable))
 	defer p.state.Store(int32(closed))
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
@@ -110,7 +113,7 @@ func (p *peer) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hello := &peerpb.Hello{Node: p.cfg.Node, Boot: p.cfg.Boot, RingCfg: p.cfg.RingSettings, Wire: wireVersion}
+	hello := &peerpb.Hello{Node: p.cfg.Node, Boot: p.cfg.Boot(), RingCfg: p.cfg.RingSettings, Wire: wireVersion}
 	if err := stream.Send(&peerpb.Frame{Sent: p.now(), Hello: hello}); err != nil {
 		return err
 	}
@@ -126,6 +129,8 @@ func (p *peer) session(ctx context.Context) error {
 	p.watched.Store(p.now())
 	watching.Go(func() { p.watch(ctx) })
 	p.requeue()
+	p.boot.Store(first.GetHello().GetBoot())
+	p.sessions.Add(1)
 	p.state.Store(int32(linked))
 	p.cfg.Logger.Info("link up", "peer", p.target.Name)
 
@@ -134,7 +139,7 @@ func (p *peer) session(ctx context.Context) error {
 		defer cancel() // a writer that fails ends the reader
 		written <- p.write(ctx, stream)
 	}()
-	err = p.read(stream)
+	err = p.read(stream, Sender{p.target.Name, first.GetHello().GetBoot()})
 	cancel()
 	// The reader knows why a stream broke, unless the writer's own error did it.
 	if werr := <-written; status.Code(err) == codes.Canceled {
@@ -156,13 +161,14 @@ func (p *peer) check(hello *peerpb.Hello) error {
 	return nil
 }
 
-func (p *peer) read(stream grpc.BidiStreamingClient[peerpb.Frame, peerpb.Frame]) error {
+func (p *peer) read(stream grpc.BidiStreamingClient[peerpb.Frame, peerpb.Frame], from Sender) error {
 	for {
 		frame, err := stream.Recv()
 		if err != nil {
 			return err
 		}
 		p.heard.Store(p.now())
+		p.cfg.heardFrom(from, frame.GetView(), nil) // before a referral sends someone there
 		for _, v := range frame.GetVerdicts() {
 			p.settle(v)
 		}
@@ -172,7 +178,7 @@ func (p *peer) read(stream grpc.BidiStreamingClient[peerpb.Frame, peerpb.Frame])
 // write sends what is queued. It yields once before it looks, so that callers
 // that are about to ask share the frame; it never waits for one to fill.
 func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb.Frame, peerpb.Frame]) error {
-	defs := map[bucketring.Limit]uint32{}
+	defs, seen := map[bucketring.Limit]uint32{}, &news{}
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
 	p.notify() // calls may wait from before
@@ -188,6 +194,9 @@ func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb
 		case <-p.wake:
 		}
 		runtime.Gosched()
+		if err := p.writeMessages(stream, seen); err != nil {
+			return err
+		}
 		calls, more := p.dequeue()
 		if more {
 			p.notify()

@@ -46,15 +46,20 @@ type peer struct {
 	done   chan struct{} // closed when run has ended
 	wake   chan struct{} // one slot: the queue has calls
 
-	state   atomic.Int32
-	heard   atomic.Int64 // monotonic reading at the last frame received
-	watched atomic.Int64 // monotonic reading when watch last looked
+	state    atomic.Int32
+	boot     atomic.Uint64 // of the start that answers
+	sessions atomic.Uint64 // counts links
+	heard    atomic.Int64  // monotonic reading at the last frame received
+	watched  atomic.Int64  // monotonic reading when watch last looked
 
 	mu      sync.Mutex
 	queue   []*outgoing          // not sent yet, in the order of ids; guarded by mu
 	queued  int                  // bytes of their keys and ids; guarded by mu
 	pending map[uint64]*outgoing // unanswered, sent or not; guarded by mu
 	lastID  uint64               // guarded by mu
+
+	messages []*peerpb.Msg // not sent yet; guarded by mu
+	bulk     bulk
 
 	answered, failed, frames, items, reconnects atomic.Int64
 }
@@ -68,6 +73,7 @@ func newPeer(cfg PeerConfig, target Target, lastID uint64) *peer {
 		cfg: cfg, target: target, base: time.Now(), cancel: cancel,
 		done: make(chan struct{}), wake: make(chan struct{}, 1), pending: map[uint64]*outgoing{}, lastID: lastID,
 	}
+	p.bulk = bulk{peer: p, wake: make(chan struct{}, 1)}
 	go p.run(ctx)
 	return p
 }
@@ -182,7 +188,7 @@ func (p *peer) dequeue() (calls []*outgoing, more bool) {
 func (p *peer) requeue() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queue, p.queued = p.queue[:0], 0
+	p.queue, p.queued, p.messages = p.queue[:0], 0, nil
 	for _, o := range p.pending {
 		p.queue = append(p.queue, o)
 		p.queued += o.held
@@ -218,7 +224,7 @@ func (p *peer) settle(v *peerpb.Verdict) {
 			a.err = fmt.Errorf("%w: verdict does not fit the call", bucketring.ErrUnavailable)
 		}
 	case peerpb.Verdict_NOT_HOLDER:
-		a.err = &bucketring.NotOwner{Hint: v.GetHint().GetNode()}
+		a.err = &bucketring.NotOwner{Hint: v.GetHint().GetNode(), Gen: v.GetHint().GetGen()}
 	case peerpb.Verdict_INVALID:
 		a.err = bucketring.Invalidf("%s", v.GetDetail())
 	default:

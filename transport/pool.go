@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/transport/peerpb"
 )
 
 // PeerConfig says how this node speaks to others, as dialer and as listener.
 type PeerConfig struct {
-	// Node and Boot name this start of this node.
+	// Node and Boot name this start of this node; a nil Boot is 0. It must not change
+	// once there are links.
 	Node string
-	Boot uint64
+	Boot func() uint64
 	// RingSettings must be equal on both ends of a link.
 	RingSettings uint32
 	// Identity authenticates links; nil leaves them open, for loopback only.
@@ -28,6 +30,12 @@ type PeerConfig struct {
 	// Told, if set, takes the notices that other nodes bring. Its error is for the
 	// node that brought it.
 	Told func(Notice) error
+	// View, if set, returns what this node knows of the members, for the others, and a
+	// number above 0 that changes with it.
+	View func() (version uint64, view *peerpb.View)
+	// Heard, if set, takes what other nodes know and the messages they send, in the
+	// order in which they came. Either may be missing.
+	Heard func(from Sender, view *peerpb.View, msgs []*peerpb.Msg)
 	// Observe, if set, is told how many calls each frame carried.
 	Observe func(calls int)
 	// Logger gets the changes of links; nil discards them.
@@ -41,11 +49,16 @@ type Target struct{ Name, Addr string }
 type Pool struct {
 	cfg    PeerConfig
 	mu     sync.Mutex
-	peers  map[string]*peer // by address; guarded by mu
-	links  uint64           // made so far; guarded by mu
-	closed bool             // guarded by mu
-	ending sync.WaitGroup   // links that Retain ended
+	peers  map[string]*peer      // by address; guarded by mu
+	links  uint64                // made so far; guarded by mu
+	closed bool                  // guarded by mu
+	gone   map[*peer]*time.Timer // links that nobody wants any more; guarded by mu
+	ending sync.WaitGroup        // links that Retain ended
 }
+
+// keepGone is how long a link to a member that went is kept: calls to it are under way,
+// and it still tells whom to ask.
+const keepGone = 5 * time.Second
 
 // linkIDs is how many ids a link has. Those of the next one lie above: a peer
 // that goes and comes back remembers the verdicts of its earlier link.
@@ -53,17 +66,25 @@ const linkIDs = 1 << 40
 
 // NewPool returns a pool without links.
 func NewPool(cfg PeerConfig) *Pool {
+	return &Pool{cfg: cfg.withDefaults(), peers: map[string]*peer{}, gone: map[*peer]*time.Timer{}}
+}
+
+func (cfg PeerConfig) withDefaults() PeerConfig {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Silence == 0 {
 		cfg.Silence = DefaultSilence
 	}
-	return &Pool{cfg: cfg, peers: map[string]*peer{}}
+	if cfg.Boot == nil {
+		cfg.Boot = func() uint64 { return 0 }
+	}
+	return cfg
 }
 
 // Retain makes the pool hold links to exactly these peers. Links that stay are
-// not disturbed; calls under way on a link that goes end as unavailable.
+// not disturbed. A link that goes ends 5 s later, and at once if its address is wanted
+// for another peer; calls under way on it then end as unavailable.
 func (p *Pool) Retain(targets []Target) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,9 +96,15 @@ func (p *Pool) Retain(targets []Target) {
 		wanted[t.Addr] = t
 	}
 	for addr, peer := range p.peers {
-		if wanted[addr] != peer.target {
-			delete(p.peers, addr)
-			p.ending.Go(peer.close) // a link needs a moment to end; nobody uses it any more
+		t, ok := wanted[addr]
+		switch timer := p.gone[peer]; {
+		case ok && t != peer.target:
+			p.endLocked(addr, peer)
+		case ok && timer != nil:
+			timer.Stop()
+			delete(p.gone, peer)
+		case !ok && timer == nil:
+			p.gone[peer] = time.AfterFunc(keepGone, func() { p.endGone(addr, peer) })
 		}
 	}
 	for addr, t := range wanted {
@@ -86,6 +113,21 @@ func (p *Pool) Retain(targets []Target) {
 			p.links++
 		}
 	}
+}
+
+// endGone ends a link unless it is wanted again.
+func (p *Pool) endGone(addr string, peer *peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone[peer] != nil && !p.closed {
+		p.endLocked(addr, peer)
+	}
+}
+
+func (p *Pool) endLocked(addr string, peer *peer) {
+	delete(p.peers, addr)
+	delete(p.gone, peer)
+	p.ending.Go(peer.close) // a link needs a moment to end; nobody uses it any more
 }
 
 // Peer returns the peer at addr as a Limiter that is decided there or not at
@@ -104,6 +146,9 @@ func (p *Pool) Close() {
 	p.mu.Lock()
 	peers := p.peers
 	p.peers, p.closed = nil, true
+	for _, timer := range p.gone {
+		timer.Stop()
+	}
 	p.mu.Unlock()
 	for _, peer := range peers {
 		peer.close()
@@ -128,7 +173,9 @@ func (p *Pool) Stats() []PeerStats {
 	defer p.mu.Unlock()
 	all := make([]PeerStats, 0, len(p.peers))
 	for _, peer := range p.peers {
-		all = append(all, peer.stats())
+		if p.gone[peer] == nil {
+			all = append(all, peer.stats())
+		}
 	}
 	return all
 }

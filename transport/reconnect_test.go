@@ -209,7 +209,7 @@ func TestNothingIsDecidedTwiceOnABadNetwork(t *testing.T) {
 		h := w.host("n2").start()
 		breaks := 0
 		p := transport.NewPool(transport.PeerConfig{
-			Node: "n1", Boot: 1, RingSettings: 7,
+			Node: "n1", Boot: one, RingSettings: 7,
 			Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 				conn, err := w.dial(ctx, addr)
 				if err != nil {

@@ -52,7 +52,7 @@ type ServerStats struct {
 
 // NewPeerServer returns a server whose calls owned decides. It must not forward.
 func NewPeerServer(cfg PeerConfig, owned bucketring.Limiter) *PeerServer {
-	return &PeerServer{cfg: cfg, owned: owned, base: time.Now(), memory: map[dialer]*memory{}}
+	return &PeerServer{cfg: cfg.withDefaults(), owned: owned, base: time.Now(), memory: map[dialer]*memory{}}
 }
 
 // GRPC returns a gRPC server that serves links and nothing else.
@@ -101,24 +101,26 @@ func (s *PeerServer) Link(stream grpc.BidiStreamingServer[peerpb.Frame, peerpb.F
 	}
 	m := s.remember(dialer{hello.GetNode(), hello.GetBoot()})
 	answer := &peerpb.Hello{
-		Node: s.cfg.Node, Boot: s.cfg.Boot, RingCfg: s.cfg.RingSettings, Wire: wireVersion, LastItem: m.last(),
+		Node: s.cfg.Node, Boot: s.cfg.Boot(), RingCfg: s.cfg.RingSettings, Wire: wireVersion, LastItem: m.last(),
 	}
 	if err := stream.Send(&peerpb.Frame{Sent: s.now(), Hello: answer}); err != nil {
 		return err
 	}
-	l := &link{server: s, memory: m, limits: map[uint32]bucketring.Limit{}}
+	l := &link{server: s, memory: m, limits: map[uint32]bucketring.Limit{}, send: stream.Send, from: Sender{hello.GetNode(), hello.GetBoot()}}
+	defer l.parked.Wait()
 	l.measure(first)
 	for {
 		frame, err := s.receive(stream)
 		if err != nil {
 			return err
 		}
+		s.cfg.heardFrom(l.from, frame.GetView(), frame.GetMsgs())
 		reply, err := l.answer(stream.Context(), frame)
 		if err != nil {
 			s.strangers.Add(1)
 			return err
 		}
-		if err := stream.Send(reply); err != nil {
+		if err := l.reply(reply); err != nil {
 			return err
 		}
 	}
@@ -168,6 +170,26 @@ type link struct {
 	before int64 // in the period before
 	since  int64 // beginning of this period
 	known  bool  // a frame was measured
+
+	from    Sender
+	parked  sync.WaitGroup // calls that wait for their partition
+	sending sync.Mutex
+	send    func(*peerpb.Frame) error // guarded by sending
+	seen    news                      // guarded by sending
+}
+
+// reply sends verdicts. One that refers to another node brings along what this one
+// knows of the members: the asker may not know it.
+func (l *link) reply(f *peerpb.Frame) error {
+	l.sending.Lock()
+	defer l.sending.Unlock()
+	for _, v := range f.GetVerdicts() {
+		if v.GetCode() == peerpb.Verdict_NOT_HOLDER {
+			f.View = l.seen.view(l.server.cfg.View)
+			break
+		}
+	}
+	return l.send(f)
 }
 
 // offsetPeriod is how long a measured offset counts at least. Two clocks drift,
@@ -212,7 +234,9 @@ func (l *link) answer(ctx context.Context, f *peerpb.Frame) (*peerpb.Frame, erro
 		if repeated {
 			l.server.repeated.Add(1)
 		} else {
-			v = l.decide(ctx, item, late)
+			if v = l.decide(ctx, item, late); v == nil {
+				continue // it is parked
+			}
 			l.memory.store(v)
 		}
 		reply.Verdicts = append(reply.Verdicts, v)
@@ -238,14 +262,24 @@ func (l *link) decide(ctx context.Context, item *peerpb.Item, late time.Duration
 		return refusal(item.GetId(), err)
 	}
 	d, err := l.server.owned.Take(ctx, req)
+	var refusal *bucketring.NotOwner
+	if errors.As(err, &refusal) && refusal.Soon != nil {
+		l.park(ctx, item, req, refusal.Soon)
+		return nil
+	}
+	return l.verdict(item, &req, &d, err)
+}
+
+// verdict makes the answer to a call of what was decided.
+func (l *link) verdict(item *peerpb.Item, req *bucketring.Request, d *bucketring.Decision, err error) *peerpb.Verdict {
 	if byID(req.Verb) && errors.Is(err, bucketring.ErrUnknownID) {
-		d, err = bucketring.Decision{}, nil // reached none of the ids: that is an answer
+		*d, err = bucketring.Decision{}, nil // reached none of the ids: that is an answer
 	}
 	if err != nil {
 		return refusal(item.GetId(), err)
 	}
 	l.server.decided.Add(1)
-	return toVerdict(item, &req, &d)
+	return toVerdict(item, req, d)
 }
 
 // refusal is the verdict of a call that was not decided.
@@ -254,7 +288,7 @@ func refusal(id uint64, err error) *peerpb.Verdict {
 	var notOwner *bucketring.NotOwner
 	switch {
 	case errors.As(err, &notOwner):
-		v.Code, v.Hint = peerpb.Verdict_NOT_HOLDER, &peerpb.Hint{Node: notOwner.Hint}
+		v.Code, v.Hint = peerpb.Verdict_NOT_HOLDER, &peerpb.Hint{Node: notOwner.Hint, Gen: notOwner.Gen}
 	case errors.Is(err, bucketring.ErrInvalid), errors.Is(err, bucketring.ErrNoPolicy):
 		v.Code, v.Detail = peerpb.Verdict_INVALID, detail(err)
 	}

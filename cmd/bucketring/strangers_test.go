@@ -131,7 +131,7 @@ func TestStrangerCannotLink(t *testing.T) {
 		{"no certificate", nil, false}, {"other secret", other, false}, {"same secret", own.secret, true},
 	} {
 		t.Run(one.name, func(t *testing.T) {
-			peer := transport.PeerConfig{Node: "n2", Boot: 1, RingSettings: placer.Settings()}
+			peer := transport.PeerConfig{Node: "n2", Boot: func() uint64 { return 1 }, RingSettings: placer.Settings()}
 			if one.secret != nil {
 				if peer.Identity, err = transport.NewIdentity(one.secret, "n2"); err != nil {
 					t.Fatal(err)

@@ -206,13 +206,17 @@ func (x *Told) GetCount() uint64 {
 
 // A Frame is all that was queued when the writer came by.
 type Frame struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sent          int64                  `protobuf:"zigzag64,1,opt,name=sent,proto3" json:"sent,omitempty"` // sender's monotonic clock, nanoseconds
-	Hello         *Hello                 `protobuf:"bytes,2,opt,name=hello,proto3" json:"hello,omitempty"`
-	Defs          []*Def                 `protobuf:"bytes,3,rep,name=defs,proto3" json:"defs,omitempty"`
-	Items         []*Item                `protobuf:"bytes,4,rep,name=items,proto3" json:"items,omitempty"`
-	Verdicts      []*Verdict             `protobuf:"bytes,5,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
-	Ping          bool                   `protobuf:"varint,8,opt,name=ping,proto3" json:"ping,omitempty"` // nothing to say, but alive
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Sent     int64                  `protobuf:"zigzag64,1,opt,name=sent,proto3" json:"sent,omitempty"` // sender's monotonic clock, nanoseconds
+	Hello    *Hello                 `protobuf:"bytes,2,opt,name=hello,proto3" json:"hello,omitempty"`
+	Defs     []*Def                 `protobuf:"bytes,3,rep,name=defs,proto3" json:"defs,omitempty"`
+	Items    []*Item                `protobuf:"bytes,4,rep,name=items,proto3" json:"items,omitempty"`
+	Verdicts []*Verdict             `protobuf:"bytes,5,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
+	Msgs     []*Msg                 `protobuf:"bytes,6,rep,name=msgs,proto3" json:"msgs,omitempty"`
+	Ping     bool                   `protobuf:"varint,8,opt,name=ping,proto3" json:"ping,omitempty"` // nothing to say, but alive
+	// What the sender knows of the members, before the rest of the frame is read. It
+	// comes with protocol messages and referrals if it has changed on this link.
+	View          *View `protobuf:"bytes,9,opt,name=view,proto3" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -282,11 +286,25 @@ func (x *Frame) GetVerdicts() []*Verdict {
 	return nil
 }
 
+func (x *Frame) GetMsgs() []*Msg {
+	if x != nil {
+		return x.Msgs
+	}
+	return nil
+}
+
 func (x *Frame) GetPing() bool {
 	if x != nil {
 		return x.Ping
 	}
 	return false
+}
+
+func (x *Frame) GetView() *View {
+	if x != nil {
+		return x.View
+	}
+	return nil
 }
 
 type Hello struct {
@@ -1011,6 +1029,7 @@ type Hint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	Boot          uint64                 `protobuf:"fixed64,2,opt,name=boot,proto3" json:"boot,omitempty"`
+	Gen           uint64                 `protobuf:"varint,3,opt,name=gen,proto3" json:"gen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1059,6 +1078,1872 @@ func (x *Hint) GetBoot() uint64 {
 	return 0
 }
 
+func (x *Hint) GetGen() uint64 {
+	if x != nil {
+		return x.Gen
+	}
+	return 0
+}
+
+// A Chunk is a part of a Bulky.
+type Chunk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hello         *Hello                 `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Last          bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Chunk) Reset() {
+	*x = Chunk{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Chunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Chunk) ProtoMessage() {}
+
+func (x *Chunk) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
+func (*Chunk) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Chunk) GetHello() *Hello {
+	if x != nil {
+		return x.Hello
+	}
+	return nil
+}
+
+func (x *Chunk) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *Chunk) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
+type Bulky struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	View          *View                  `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"`
+	Msg           *Msg                   `protobuf:"bytes,2,opt,name=msg,proto3" json:"msg,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bulky) Reset() {
+	*x = Bulky{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bulky) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bulky) ProtoMessage() {}
+
+func (x *Bulky) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bulky.ProtoReflect.Descriptor instead.
+func (*Bulky) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Bulky) GetView() *View {
+	if x != nil {
+		return x.View
+	}
+	return nil
+}
+
+func (x *Bulky) GetMsg() *Msg {
+	if x != nil {
+		return x.Msg
+	}
+	return nil
+}
+
+type BulkDone struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BulkDone) Reset() {
+	*x = BulkDone{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BulkDone) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BulkDone) ProtoMessage() {}
+
+func (x *BulkDone) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BulkDone.ProtoReflect.Descriptor instead.
+func (*BulkDone) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{12}
+}
+
+// A View is the members that its sender hears of by itself.
+type View struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Recs          []*Rec                 `protobuf:"bytes,1,rep,name=recs,proto3" json:"recs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *View) Reset() {
+	*x = View{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *View) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*View) ProtoMessage() {}
+
+func (x *View) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use View.ProtoReflect.Descriptor instead.
+func (*View) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *View) GetRecs() []*Rec {
+	if x != nil {
+		return x.Recs
+	}
+	return nil
+}
+
+type Rec struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Start         string                 `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`   // gossip name: of the node and of this start
+	Record        []byte                 `protobuf:"bytes,2,opt,name=record,proto3" json:"record,omitempty"` // as it is gossiped
+	Addr          string                 `protobuf:"bytes,3,opt,name=addr,proto3" json:"addr,omitempty"`     // of its gossip
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rec) Reset() {
+	*x = Rec{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rec) ProtoMessage() {}
+
+func (x *Rec) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rec.ProtoReflect.Descriptor instead.
+func (*Rec) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Rec) GetStart() string {
+	if x != nil {
+		return x.Start
+	}
+	return ""
+}
+
+func (x *Rec) GetRecord() []byte {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *Rec) GetAddr() string {
+	if x != nil {
+		return x.Addr
+	}
+	return ""
+}
+
+// A Msg is one message of the ownership protocol (package ring/handover), or of copies
+// and failover (package node).
+type Msg struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Of:
+	//
+	//	*Msg_Take
+	//	*Msg_Given
+	//	*Msg_Ack
+	//	*Msg_Who
+	//	*Msg_Iam
+	//	*Msg_Held
+	//	*Msg_Nudge
+	//	*Msg_Offer
+	//	*Msg_Bye
+	//	*Msg_Clear
+	//	*Msg_Repl
+	//	*Msg_Hear
+	//	*Msg_Confirm
+	Of            isMsg_Of `protobuf_oneof:"of"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Msg) Reset() {
+	*x = Msg{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Msg) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Msg) ProtoMessage() {}
+
+func (x *Msg) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Msg.ProtoReflect.Descriptor instead.
+func (*Msg) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Msg) GetOf() isMsg_Of {
+	if x != nil {
+		return x.Of
+	}
+	return nil
+}
+
+func (x *Msg) GetTake() *Take {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Take); ok {
+			return x.Take
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetGiven() *Given {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Given); ok {
+			return x.Given
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetAck() *Ack {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Ack); ok {
+			return x.Ack
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetWho() *Who {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Who); ok {
+			return x.Who
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetIam() *Iam {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Iam); ok {
+			return x.Iam
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetHeld() *Held {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Held); ok {
+			return x.Held
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetNudge() *Nudge {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Nudge); ok {
+			return x.Nudge
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetOffer() *Offer {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Offer); ok {
+			return x.Offer
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetBye() *Bye {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Bye); ok {
+			return x.Bye
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetClear() *Clear {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Clear); ok {
+			return x.Clear
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetRepl() *Repl {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Repl); ok {
+			return x.Repl
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetHear() *Hear {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Hear); ok {
+			return x.Hear
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetConfirm() *Confirm {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Confirm); ok {
+			return x.Confirm
+		}
+	}
+	return nil
+}
+
+type isMsg_Of interface {
+	isMsg_Of()
+}
+
+type Msg_Take struct {
+	Take *Take `protobuf:"bytes,1,opt,name=take,proto3,oneof"`
+}
+
+type Msg_Given struct {
+	Given *Given `protobuf:"bytes,2,opt,name=given,proto3,oneof"`
+}
+
+type Msg_Ack struct {
+	Ack *Ack `protobuf:"bytes,3,opt,name=ack,proto3,oneof"`
+}
+
+type Msg_Who struct {
+	Who *Who `protobuf:"bytes,4,opt,name=who,proto3,oneof"`
+}
+
+type Msg_Iam struct {
+	Iam *Iam `protobuf:"bytes,5,opt,name=iam,proto3,oneof"`
+}
+
+type Msg_Held struct {
+	Held *Held `protobuf:"bytes,6,opt,name=held,proto3,oneof"`
+}
+
+type Msg_Nudge struct {
+	Nudge *Nudge `protobuf:"bytes,7,opt,name=nudge,proto3,oneof"`
+}
+
+type Msg_Offer struct {
+	Offer *Offer `protobuf:"bytes,8,opt,name=offer,proto3,oneof"`
+}
+
+type Msg_Bye struct {
+	Bye *Bye `protobuf:"bytes,9,opt,name=bye,proto3,oneof"`
+}
+
+type Msg_Clear struct {
+	Clear *Clear `protobuf:"bytes,10,opt,name=clear,proto3,oneof"`
+}
+
+type Msg_Repl struct {
+	Repl *Repl `protobuf:"bytes,11,opt,name=repl,proto3,oneof"`
+}
+
+type Msg_Hear struct {
+	Hear *Hear `protobuf:"bytes,12,opt,name=hear,proto3,oneof"`
+}
+
+type Msg_Confirm struct {
+	Confirm *Confirm `protobuf:"bytes,13,opt,name=confirm,proto3,oneof"`
+}
+
+func (*Msg_Take) isMsg_Of() {}
+
+func (*Msg_Given) isMsg_Of() {}
+
+func (*Msg_Ack) isMsg_Of() {}
+
+func (*Msg_Who) isMsg_Of() {}
+
+func (*Msg_Iam) isMsg_Of() {}
+
+func (*Msg_Held) isMsg_Of() {}
+
+func (*Msg_Nudge) isMsg_Of() {}
+
+func (*Msg_Offer) isMsg_Of() {}
+
+func (*Msg_Bye) isMsg_Of() {}
+
+func (*Msg_Clear) isMsg_Of() {}
+
+func (*Msg_Repl) isMsg_Of() {}
+
+func (*Msg_Hear) isMsg_Of() {}
+
+func (*Msg_Confirm) isMsg_Of() {}
+
+type Take struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Take) Reset() {
+	*x = Take{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Take) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Take) ProtoMessage() {}
+
+func (x *Take) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Take.ProtoReflect.Descriptor instead.
+func (*Take) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Take) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+type Given struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	How           uint32                 `protobuf:"varint,2,opt,name=how,proto3" json:"how,omitempty"` // grant, not you, moved, later, nothing
+	Copy          *Copy                  `protobuf:"bytes,3,opt,name=copy,proto3" json:"copy,omitempty"`
+	Hint          *Ref                   `protobuf:"bytes,4,opt,name=hint,proto3" json:"hint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Given) Reset() {
+	*x = Given{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Given) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Given) ProtoMessage() {}
+
+func (x *Given) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Given.ProtoReflect.Descriptor instead.
+func (*Given) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Given) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Given) GetHow() uint32 {
+	if x != nil {
+		return x.How
+	}
+	return 0
+}
+
+func (x *Given) GetCopy() *Copy {
+	if x != nil {
+		return x.Copy
+	}
+	return nil
+}
+
+func (x *Given) GetHint() *Ref {
+	if x != nil {
+		return x.Hint
+	}
+	return nil
+}
+
+type Ack struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	Gen           uint64                 `protobuf:"varint,2,opt,name=gen,proto3" json:"gen,omitempty"`
+	Offer         uint64                 `protobuf:"varint,3,opt,name=offer,proto3" json:"offer,omitempty"`
+	Stale         bool                   `protobuf:"varint,4,opt,name=stale,proto3" json:"stale,omitempty"`
+	Lineage       uint64                 `protobuf:"fixed64,5,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ack) Reset() {
+	*x = Ack{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ack) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ack) ProtoMessage() {}
+
+func (x *Ack) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ack.ProtoReflect.Descriptor instead.
+func (*Ack) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Ack) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Ack) GetGen() uint64 {
+	if x != nil {
+		return x.Gen
+	}
+	return 0
+}
+
+func (x *Ack) GetOffer() uint64 {
+	if x != nil {
+		return x.Offer
+	}
+	return 0
+}
+
+func (x *Ack) GetStale() bool {
+	if x != nil {
+		return x.Stale
+	}
+	return false
+}
+
+func (x *Ack) GetLineage() uint64 {
+	if x != nil {
+		return x.Lineage
+	}
+	return 0
+}
+
+type Who struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	Token         uint64                 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Who) Reset() {
+	*x = Who{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Who) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Who) ProtoMessage() {}
+
+func (x *Who) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Who.ProtoReflect.Descriptor instead.
+func (*Who) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Who) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Who) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+type Iam struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	Token         uint64                 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
+	Role          uint32                 `protobuf:"varint,3,opt,name=role,proto3" json:"role,omitempty"`
+	Gen           uint64                 `protobuf:"varint,4,opt,name=gen,proto3" json:"gen,omitempty"`
+	Seen          uint64                 `protobuf:"varint,5,opt,name=seen,proto3" json:"seen,omitempty"`
+	Known         uint64                 `protobuf:"varint,6,opt,name=known,proto3" json:"known,omitempty"`
+	Fwd           *Ref                   `protobuf:"bytes,7,opt,name=fwd,proto3" json:"fwd,omitempty"`
+	Copies        []*Copy                `protobuf:"bytes,8,rep,name=copies,proto3" json:"copies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Iam) Reset() {
+	*x = Iam{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Iam) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Iam) ProtoMessage() {}
+
+func (x *Iam) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Iam.ProtoReflect.Descriptor instead.
+func (*Iam) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Iam) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Iam) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *Iam) GetRole() uint32 {
+	if x != nil {
+		return x.Role
+	}
+	return 0
+}
+
+func (x *Iam) GetGen() uint64 {
+	if x != nil {
+		return x.Gen
+	}
+	return 0
+}
+
+func (x *Iam) GetSeen() uint64 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
+}
+
+func (x *Iam) GetKnown() uint64 {
+	if x != nil {
+		return x.Known
+	}
+	return 0
+}
+
+func (x *Iam) GetFwd() *Ref {
+	if x != nil {
+		return x.Fwd
+	}
+	return nil
+}
+
+func (x *Iam) GetCopies() []*Copy {
+	if x != nil {
+		return x.Copies
+	}
+	return nil
+}
+
+type Held struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	Gen           uint64                 `protobuf:"varint,2,opt,name=gen,proto3" json:"gen,omitempty"`
+	Lineage       uint64                 `protobuf:"fixed64,3,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Held) Reset() {
+	*x = Held{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Held) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Held) ProtoMessage() {}
+
+func (x *Held) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Held.ProtoReflect.Descriptor instead.
+func (*Held) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Held) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Held) GetGen() uint64 {
+	if x != nil {
+		return x.Gen
+	}
+	return 0
+}
+
+func (x *Held) GetLineage() uint64 {
+	if x != nil {
+		return x.Lineage
+	}
+	return 0
+}
+
+type Nudge struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	Gen           uint64                 `protobuf:"varint,2,opt,name=gen,proto3" json:"gen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Nudge) Reset() {
+	*x = Nudge{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Nudge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Nudge) ProtoMessage() {}
+
+func (x *Nudge) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Nudge.ProtoReflect.Descriptor instead.
+func (*Nudge) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Nudge) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Nudge) GetGen() uint64 {
+	if x != nil {
+		return x.Gen
+	}
+	return 0
+}
+
+type Offer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	Id            uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	Back          *Ref                   `protobuf:"bytes,3,opt,name=back,proto3" json:"back,omitempty"` // its generation is not used
+	Hops          uint32                 `protobuf:"varint,4,opt,name=hops,proto3" json:"hops,omitempty"`
+	Copy          *Copy                  `protobuf:"bytes,5,opt,name=copy,proto3" json:"copy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Offer) Reset() {
+	*x = Offer{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Offer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Offer) ProtoMessage() {}
+
+func (x *Offer) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Offer.ProtoReflect.Descriptor instead.
+func (*Offer) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Offer) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Offer) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Offer) GetBack() *Ref {
+	if x != nil {
+		return x.Back
+	}
+	return nil
+}
+
+func (x *Offer) GetHops() uint32 {
+	if x != nil {
+		return x.Hops
+	}
+	return 0
+}
+
+func (x *Offer) GetCopy() *Copy {
+	if x != nil {
+		return x.Copy
+	}
+	return nil
+}
+
+type Bye struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bye) Reset() {
+	*x = Bye{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bye) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bye) ProtoMessage() {}
+
+func (x *Bye) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bye.ProtoReflect.Descriptor instead.
+func (*Bye) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{24}
+}
+
+type Clear struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Clear) Reset() {
+	*x = Clear{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Clear) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Clear) ProtoMessage() {}
+
+func (x *Clear) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Clear.ProtoReflect.Descriptor instead.
+func (*Clear) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{25}
+}
+
+// A Repl is what has changed in a partition since the last one on this link, or all of
+// it, for the node that would own it without the sender.
+type Repl struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	Full          bool                   `protobuf:"varint,2,opt,name=full,proto3" json:"full,omitempty"`
+	Copy          *Copy                  `protobuf:"bytes,3,opt,name=copy,proto3" json:"copy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Repl) Reset() {
+	*x = Repl{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Repl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Repl) ProtoMessage() {}
+
+func (x *Repl) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Repl.ProtoReflect.Descriptor instead.
+func (*Repl) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Repl) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Repl) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+func (x *Repl) GetCopy() *Copy {
+	if x != nil {
+		return x.Copy
+	}
+	return nil
+}
+
+// Hear asks whether the receiver hears a node, and answers that.
+type Hear struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Boot          uint64                 `protobuf:"fixed64,2,opt,name=boot,proto3" json:"boot,omitempty"`
+	Ask           bool                   `protobuf:"varint,3,opt,name=ask,proto3" json:"ask,omitempty"`
+	Yes           bool                   `protobuf:"varint,4,opt,name=yes,proto3" json:"yes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hear) Reset() {
+	*x = Hear{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hear) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hear) ProtoMessage() {}
+
+func (x *Hear) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hear.ProtoReflect.Descriptor instead.
+func (*Hear) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Hear) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Hear) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *Hear) GetAsk() bool {
+	if x != nil {
+		return x.Ask
+	}
+	return false
+}
+
+func (x *Hear) GetYes() bool {
+	if x != nil {
+		return x.Yes
+	}
+	return false
+}
+
+// Confirm comes from a node that was paused, and goes back once the receiver holds
+// nothing against what it holds.
+type Confirm struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         uint64                 `protobuf:"varint,1,opt,name=token,proto3" json:"token,omitempty"`
+	Back          bool                   `protobuf:"varint,2,opt,name=back,proto3" json:"back,omitempty"`
+	Held          []*Held                `protobuf:"bytes,3,rep,name=held,proto3" json:"held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Confirm) Reset() {
+	*x = Confirm{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Confirm) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Confirm) ProtoMessage() {}
+
+func (x *Confirm) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
+func (*Confirm) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Confirm) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
+func (x *Confirm) GetBack() bool {
+	if x != nil {
+		return x.Back
+	}
+	return false
+}
+
+func (x *Confirm) GetHeld() []*Held {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+type Ref struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Boot          uint64                 `protobuf:"fixed64,2,opt,name=boot,proto3" json:"boot,omitempty"`
+	Gen           uint64                 `protobuf:"varint,3,opt,name=gen,proto3" json:"gen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ref) Reset() {
+	*x = Ref{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ref) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ref) ProtoMessage() {}
+
+func (x *Ref) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ref.ProtoReflect.Descriptor instead.
+func (*Ref) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Ref) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Ref) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *Ref) GetGen() uint64 {
+	if x != nil {
+		return x.Gen
+	}
+	return 0
+}
+
+type Copy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gen           uint64                 `protobuf:"varint,1,opt,name=gen,proto3" json:"gen,omitempty"`
+	Lineage       uint64                 `protobuf:"fixed64,2,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	State         *State                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Copy) Reset() {
+	*x = Copy{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Copy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Copy) ProtoMessage() {}
+
+func (x *Copy) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Copy.ProtoReflect.Descriptor instead.
+func (*Copy) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Copy) GetGen() uint64 {
+	if x != nil {
+		return x.Gen
+	}
+	return 0
+}
+
+func (x *Copy) GetLineage() uint64 {
+	if x != nil {
+		return x.Lineage
+	}
+	return 0
+}
+
+func (x *Copy) GetState() *State {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// A State is the counters of a partition. Monotonic times in it are counted from when
+// it was sent.
+type State struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gen           uint64                 `protobuf:"varint,1,opt,name=gen,proto3" json:"gen,omitempty"`
+	Lineage       uint64                 `protobuf:"fixed64,2,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	Seq           uint64                 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
+	Defs          []*Def                 `protobuf:"bytes,4,rep,name=defs,proto3" json:"defs,omitempty"` // numbered by their places
+	Records       []*Record              `protobuf:"bytes,5,rep,name=records,proto3" json:"records,omitempty"`
+	Reserved      []*Reserved            `protobuf:"bytes,6,rep,name=reserved,proto3" json:"reserved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *State) Reset() {
+	*x = State{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *State) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*State) ProtoMessage() {}
+
+func (x *State) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use State.ProtoReflect.Descriptor instead.
+func (*State) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *State) GetGen() uint64 {
+	if x != nil {
+		return x.Gen
+	}
+	return 0
+}
+
+func (x *State) GetLineage() uint64 {
+	if x != nil {
+		return x.Lineage
+	}
+	return 0
+}
+
+func (x *State) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *State) GetDefs() []*Def {
+	if x != nil {
+		return x.Defs
+	}
+	return nil
+}
+
+func (x *State) GetRecords() []*Record {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *State) GetReserved() []*Reserved {
+	if x != nil {
+		return x.Reserved
+	}
+	return nil
+}
+
+type Record struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Def           uint32                 `protobuf:"varint,1,opt,name=def,proto3" json:"def,omitempty"`
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Marks         []*Mark                `protobuf:"bytes,3,rep,name=marks,proto3" json:"marks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Record) Reset() {
+	*x = Record{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Record) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Record) ProtoMessage() {}
+
+func (x *Record) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Record.ProtoReflect.Descriptor instead.
+func (*Record) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Record) GetDef() uint32 {
+	if x != nil {
+		return x.Def
+	}
+	return 0
+}
+
+func (x *Record) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Record) GetMarks() []*Mark {
+	if x != nil {
+		return x.Marks
+	}
+	return nil
+}
+
+// A Mark is what one lineage has counted (bucket.Mark). Lineage, gen and seq are those
+// of the state where they are 0.
+type Mark struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lineage       uint64                 `protobuf:"fixed64,1,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	Gen           uint64                 `protobuf:"varint,2,opt,name=gen,proto3" json:"gen,omitempty"`
+	Seq           uint64                 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
+	At            int64                  `protobuf:"zigzag64,4,opt,name=at,proto3" json:"at,omitempty"`
+	N             int64                  `protobuf:"zigzag64,5,opt,name=n,proto3" json:"n,omitempty"`
+	Part          int64                  `protobuf:"zigzag64,6,opt,name=part,proto3" json:"part,omitempty"`
+	Slots         []int64                `protobuf:"zigzag64,7,rep,packed,name=slots,proto3" json:"slots,omitempty"`
+	Leases        []*Lease               `protobuf:"bytes,8,rep,name=leases,proto3" json:"leases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mark) Reset() {
+	*x = Mark{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mark) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mark) ProtoMessage() {}
+
+func (x *Mark) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mark.ProtoReflect.Descriptor instead.
+func (*Mark) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Mark) GetLineage() uint64 {
+	if x != nil {
+		return x.Lineage
+	}
+	return 0
+}
+
+func (x *Mark) GetGen() uint64 {
+	if x != nil {
+		return x.Gen
+	}
+	return 0
+}
+
+func (x *Mark) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Mark) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Mark) GetN() int64 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *Mark) GetPart() int64 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Mark) GetSlots() []int64 {
+	if x != nil {
+		return x.Slots
+	}
+	return nil
+}
+
+func (x *Mark) GetLeases() []*Lease {
+	if x != nil {
+		return x.Leases
+	}
+	return nil
+}
+
+type Lease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Cost          int64                  `protobuf:"zigzag64,2,opt,name=cost,proto3" json:"cost,omitempty"`
+	Taken         int64                  `protobuf:"zigzag64,3,opt,name=taken,proto3" json:"taken,omitempty"`
+	Expires       int64                  `protobuf:"zigzag64,4,opt,name=expires,proto3" json:"expires,omitempty"`
+	Last          int64                  `protobuf:"zigzag64,5,opt,name=last,proto3" json:"last,omitempty"`
+	Life          int64                  `protobuf:"zigzag64,6,opt,name=life,proto3" json:"life,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lease) Reset() {
+	*x = Lease{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lease) ProtoMessage() {}
+
+func (x *Lease) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lease.ProtoReflect.Descriptor instead.
+func (*Lease) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Lease) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Lease) GetCost() int64 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+func (x *Lease) GetTaken() int64 {
+	if x != nil {
+		return x.Taken
+	}
+	return 0
+}
+
+func (x *Lease) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+func (x *Lease) GetLast() int64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *Lease) GetLife() int64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+type Reserved struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Def           uint32                 `protobuf:"varint,2,opt,name=def,proto3" json:"def,omitempty"`
+	Key           []byte                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	Window        int64                  `protobuf:"zigzag64,4,opt,name=window,proto3" json:"window,omitempty"`
+	Until         int64                  `protobuf:"zigzag64,5,opt,name=until,proto3" json:"until,omitempty"`
+	Full          int64                  `protobuf:"zigzag64,6,opt,name=full,proto3" json:"full,omitempty"`
+	Charged       int64                  `protobuf:"zigzag64,7,opt,name=charged,proto3" json:"charged,omitempty"`
+	Settled       bool                   `protobuf:"varint,8,opt,name=settled,proto3" json:"settled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reserved) Reset() {
+	*x = Reserved{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reserved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reserved) ProtoMessage() {}
+
+func (x *Reserved) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reserved.ProtoReflect.Descriptor instead.
+func (*Reserved) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Reserved) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Reserved) GetDef() uint32 {
+	if x != nil {
+		return x.Def
+	}
+	return 0
+}
+
+func (x *Reserved) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Reserved) GetWindow() int64 {
+	if x != nil {
+		return x.Window
+	}
+	return 0
+}
+
+func (x *Reserved) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *Reserved) GetFull() int64 {
+	if x != nil {
+		return x.Full
+	}
+	return 0
+}
+
+func (x *Reserved) GetCharged() int64 {
+	if x != nil {
+		return x.Charged
+	}
+	return 0
+}
+
+func (x *Reserved) GetSettled() bool {
+	if x != nil {
+		return x.Settled
+	}
+	return false
+}
+
 var File_transport_peerpb_peer_proto protoreflect.FileDescriptor
 
 const file_transport_peerpb_peer_proto_rawDesc = "" +
@@ -1071,14 +2956,16 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x04text\x18\x04 \x01(\fR\x04text\x12\x12\n" +
 	"\x04last\x18\x05 \x01(\bR\x04last\"\x1c\n" +
 	"\x04Told\x12\x14\n" +
-	"\x05count\x18\x01 \x01(\x04R\x05count\"\x82\x02\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\"\xd7\x02\n" +
 	"\x05Frame\x12\x12\n" +
 	"\x04sent\x18\x01 \x01(\x12R\x04sent\x12/\n" +
 	"\x05hello\x18\x02 \x01(\v2\x19.bucketring.peer.v1.HelloR\x05hello\x12+\n" +
 	"\x04defs\x18\x03 \x03(\v2\x17.bucketring.peer.v1.DefR\x04defs\x12.\n" +
 	"\x05items\x18\x04 \x03(\v2\x18.bucketring.peer.v1.ItemR\x05items\x127\n" +
-	"\bverdicts\x18\x05 \x03(\v2\x1b.bucketring.peer.v1.VerdictR\bverdicts\x12\x12\n" +
-	"\x04ping\x18\b \x01(\bR\x04pingJ\x04\b\x06\x10\aJ\x04\b\a\x10\b\"\xb7\x01\n" +
+	"\bverdicts\x18\x05 \x03(\v2\x1b.bucketring.peer.v1.VerdictR\bverdicts\x12+\n" +
+	"\x04msgs\x18\x06 \x03(\v2\x17.bucketring.peer.v1.MsgR\x04msgs\x12\x12\n" +
+	"\x04ping\x18\b \x01(\bR\x04ping\x12,\n" +
+	"\x04view\x18\t \x01(\v2\x18.bucketring.peer.v1.ViewR\x04viewJ\x04\b\a\x10\b\"\xb7\x01\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
 	"\x04boot\x18\x02 \x01(\x06R\x04boot\x12\x19\n" +
@@ -1104,7 +2991,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\baccuracy\x18\r \x01(\rR\baccuracy\x12\x15\n" +
 	"\x06ttl_ns\x18\x10 \x01(\x12R\x05ttlNs\x12\x15\n" +
 	"\x06max_ns\x18\x11 \x01(\x12R\x05maxNs\x12\x0e\n" +
-	"\x02id\x18\x12 \x01(\x06R\x02idJ\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\xa0\x02\n" +
+	"\x02id\x18\x12 \x01(\x06R\x02idJ\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\xa6\x02\n" +
 	"\x04Item\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12\x12\n" +
@@ -1117,7 +3004,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\n" +
 	"cost_nanos\x18\x12 \x01(\x11R\tcostNanos\x12\x18\n" +
 	"\aversion\x18\x13 \x01(\x12R\aversion\x12\x14\n" +
-	"\x05token\x18\x14 \x01(\fR\x05tokenJ\x04\b\a\x10\x10\"\x86\x01\n" +
+	"\x05token\x18\x14 \x01(\fR\x05tokenJ\x04\b\a\x10\bJ\x04\b\b\x10\x10\"\x86\x01\n" +
 	"\x06Charge\x12\x10\n" +
 	"\x03def\x18\x01 \x01(\rR\x03def\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x12\n" +
@@ -1159,13 +3046,143 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x05limit\x18\n" +
 	" \x01(\x12R\x05limit\x12\x12\n" +
 	"\x04kind\x18\v \x01(\rR\x04kind\x12\x1c\n" +
-	"\tprecision\x18\f \x01(\rR\tprecision\":\n" +
+	"\tprecision\x18\f \x01(\rR\tprecision\"F\n" +
 	"\x04Hint\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
-	"\x04boot\x18\x02 \x01(\x06R\x04bootJ\x04\b\x03\x10\x04J\x04\b\x04\x10\x052\x87\x01\n" +
+	"\x04boot\x18\x02 \x01(\x06R\x04boot\x12\x10\n" +
+	"\x03gen\x18\x03 \x01(\x04R\x03genJ\x04\b\x04\x10\x05\"`\n" +
+	"\x05Chunk\x12/\n" +
+	"\x05hello\x18\x01 \x01(\v2\x19.bucketring.peer.v1.HelloR\x05hello\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\bR\x04last\"`\n" +
+	"\x05Bulky\x12,\n" +
+	"\x04view\x18\x01 \x01(\v2\x18.bucketring.peer.v1.ViewR\x04view\x12)\n" +
+	"\x03msg\x18\x02 \x01(\v2\x17.bucketring.peer.v1.MsgR\x03msg\"\n" +
+	"\n" +
+	"\bBulkDone\"3\n" +
+	"\x04View\x12+\n" +
+	"\x04recs\x18\x01 \x03(\v2\x17.bucketring.peer.v1.RecR\x04recs\"G\n" +
+	"\x03Rec\x12\x14\n" +
+	"\x05start\x18\x01 \x01(\tR\x05start\x12\x16\n" +
+	"\x06record\x18\x02 \x01(\fR\x06record\x12\x12\n" +
+	"\x04addr\x18\x03 \x01(\tR\x04addr\"\x84\x05\n" +
+	"\x03Msg\x12.\n" +
+	"\x04take\x18\x01 \x01(\v2\x18.bucketring.peer.v1.TakeH\x00R\x04take\x121\n" +
+	"\x05given\x18\x02 \x01(\v2\x19.bucketring.peer.v1.GivenH\x00R\x05given\x12+\n" +
+	"\x03ack\x18\x03 \x01(\v2\x17.bucketring.peer.v1.AckH\x00R\x03ack\x12+\n" +
+	"\x03who\x18\x04 \x01(\v2\x17.bucketring.peer.v1.WhoH\x00R\x03who\x12+\n" +
+	"\x03iam\x18\x05 \x01(\v2\x17.bucketring.peer.v1.IamH\x00R\x03iam\x12.\n" +
+	"\x04held\x18\x06 \x01(\v2\x18.bucketring.peer.v1.HeldH\x00R\x04held\x121\n" +
+	"\x05nudge\x18\a \x01(\v2\x19.bucketring.peer.v1.NudgeH\x00R\x05nudge\x121\n" +
+	"\x05offer\x18\b \x01(\v2\x19.bucketring.peer.v1.OfferH\x00R\x05offer\x12+\n" +
+	"\x03bye\x18\t \x01(\v2\x17.bucketring.peer.v1.ByeH\x00R\x03bye\x121\n" +
+	"\x05clear\x18\n" +
+	" \x01(\v2\x19.bucketring.peer.v1.ClearH\x00R\x05clear\x12.\n" +
+	"\x04repl\x18\v \x01(\v2\x18.bucketring.peer.v1.ReplH\x00R\x04repl\x12.\n" +
+	"\x04hear\x18\f \x01(\v2\x18.bucketring.peer.v1.HearH\x00R\x04hear\x127\n" +
+	"\aconfirm\x18\r \x01(\v2\x1b.bucketring.peer.v1.ConfirmH\x00R\aconfirmB\x04\n" +
+	"\x02of\"\x1a\n" +
+	"\x04Take\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\rR\x04part\"\x88\x01\n" +
+	"\x05Given\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\rR\x04part\x12\x10\n" +
+	"\x03how\x18\x02 \x01(\rR\x03how\x12,\n" +
+	"\x04copy\x18\x03 \x01(\v2\x18.bucketring.peer.v1.CopyR\x04copy\x12+\n" +
+	"\x04hint\x18\x04 \x01(\v2\x17.bucketring.peer.v1.RefR\x04hint\"q\n" +
+	"\x03Ack\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\rR\x04part\x12\x10\n" +
+	"\x03gen\x18\x02 \x01(\x04R\x03gen\x12\x14\n" +
+	"\x05offer\x18\x03 \x01(\x04R\x05offer\x12\x14\n" +
+	"\x05stale\x18\x04 \x01(\bR\x05stale\x12\x18\n" +
+	"\alineage\x18\x05 \x01(\x06R\alineage\"/\n" +
+	"\x03Who\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\rR\x04part\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\x04R\x05token\"\xdc\x01\n" +
+	"\x03Iam\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\rR\x04part\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\rR\x04role\x12\x10\n" +
+	"\x03gen\x18\x04 \x01(\x04R\x03gen\x12\x12\n" +
+	"\x04seen\x18\x05 \x01(\x04R\x04seen\x12\x14\n" +
+	"\x05known\x18\x06 \x01(\x04R\x05known\x12)\n" +
+	"\x03fwd\x18\a \x01(\v2\x17.bucketring.peer.v1.RefR\x03fwd\x120\n" +
+	"\x06copies\x18\b \x03(\v2\x18.bucketring.peer.v1.CopyR\x06copies\"F\n" +
+	"\x04Held\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\rR\x04part\x12\x10\n" +
+	"\x03gen\x18\x02 \x01(\x04R\x03gen\x12\x18\n" +
+	"\alineage\x18\x03 \x01(\x06R\alineage\"-\n" +
+	"\x05Nudge\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\rR\x04part\x12\x10\n" +
+	"\x03gen\x18\x02 \x01(\x04R\x03gen\"\x9a\x01\n" +
+	"\x05Offer\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\rR\x04part\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\x12+\n" +
+	"\x04back\x18\x03 \x01(\v2\x17.bucketring.peer.v1.RefR\x04back\x12\x12\n" +
+	"\x04hops\x18\x04 \x01(\rR\x04hops\x12,\n" +
+	"\x04copy\x18\x05 \x01(\v2\x18.bucketring.peer.v1.CopyR\x04copy\"\x05\n" +
+	"\x03Bye\"\a\n" +
+	"\x05Clear\"\\\n" +
+	"\x04Repl\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\rR\x04part\x12\x12\n" +
+	"\x04full\x18\x02 \x01(\bR\x04full\x12,\n" +
+	"\x04copy\x18\x03 \x01(\v2\x18.bucketring.peer.v1.CopyR\x04copy\"R\n" +
+	"\x04Hear\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
+	"\x04boot\x18\x02 \x01(\x06R\x04boot\x12\x10\n" +
+	"\x03ask\x18\x03 \x01(\bR\x03ask\x12\x10\n" +
+	"\x03yes\x18\x04 \x01(\bR\x03yes\"a\n" +
+	"\aConfirm\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\x04R\x05token\x12\x12\n" +
+	"\x04back\x18\x02 \x01(\bR\x04back\x12,\n" +
+	"\x04held\x18\x03 \x03(\v2\x18.bucketring.peer.v1.HeldR\x04held\"?\n" +
+	"\x03Ref\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
+	"\x04boot\x18\x02 \x01(\x06R\x04boot\x12\x10\n" +
+	"\x03gen\x18\x03 \x01(\x04R\x03gen\"c\n" +
+	"\x04Copy\x12\x10\n" +
+	"\x03gen\x18\x01 \x01(\x04R\x03gen\x12\x18\n" +
+	"\alineage\x18\x02 \x01(\x06R\alineage\x12/\n" +
+	"\x05state\x18\x03 \x01(\v2\x19.bucketring.peer.v1.StateR\x05state\"\xe2\x01\n" +
+	"\x05State\x12\x10\n" +
+	"\x03gen\x18\x01 \x01(\x04R\x03gen\x12\x18\n" +
+	"\alineage\x18\x02 \x01(\x06R\alineage\x12\x10\n" +
+	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12+\n" +
+	"\x04defs\x18\x04 \x03(\v2\x17.bucketring.peer.v1.DefR\x04defs\x124\n" +
+	"\arecords\x18\x05 \x03(\v2\x1a.bucketring.peer.v1.RecordR\arecords\x128\n" +
+	"\breserved\x18\x06 \x03(\v2\x1c.bucketring.peer.v1.ReservedR\breserved\"\\\n" +
+	"\x06Record\x12\x10\n" +
+	"\x03def\x18\x01 \x01(\rR\x03def\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12.\n" +
+	"\x05marks\x18\x03 \x03(\v2\x18.bucketring.peer.v1.MarkR\x05marks\"\xbf\x01\n" +
+	"\x04Mark\x12\x18\n" +
+	"\alineage\x18\x01 \x01(\x06R\alineage\x12\x10\n" +
+	"\x03gen\x18\x02 \x01(\x04R\x03gen\x12\x10\n" +
+	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\x12R\x02at\x12\f\n" +
+	"\x01n\x18\x05 \x01(\x12R\x01n\x12\x12\n" +
+	"\x04part\x18\x06 \x01(\x12R\x04part\x12\x14\n" +
+	"\x05slots\x18\a \x03(\x12R\x05slots\x121\n" +
+	"\x06leases\x18\b \x03(\v2\x19.bucketring.peer.v1.LeaseR\x06leases\"\x83\x01\n" +
+	"\x05Lease\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
+	"\x04cost\x18\x02 \x01(\x12R\x04cost\x12\x14\n" +
+	"\x05taken\x18\x03 \x01(\x12R\x05taken\x12\x18\n" +
+	"\aexpires\x18\x04 \x01(\x12R\aexpires\x12\x12\n" +
+	"\x04last\x18\x05 \x01(\x12R\x04last\x12\x12\n" +
+	"\x04life\x18\x06 \x01(\x12R\x04life\"\xb4\x01\n" +
+	"\bReserved\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x10\n" +
+	"\x03def\x18\x02 \x01(\rR\x03def\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\x12\x16\n" +
+	"\x06window\x18\x04 \x01(\x12R\x06window\x12\x14\n" +
+	"\x05until\x18\x05 \x01(\x12R\x05until\x12\x12\n" +
+	"\x04full\x18\x06 \x01(\x12R\x04full\x12\x18\n" +
+	"\acharged\x18\a \x01(\x12R\acharged\x12\x18\n" +
+	"\asettled\x18\b \x01(\bR\asettled2\xca\x01\n" +
 	"\x04Peer\x12@\n" +
 	"\x04Link\x12\x19.bucketring.peer.v1.Frame\x1a\x19.bucketring.peer.v1.Frame(\x010\x01\x12=\n" +
-	"\x04Tell\x12\x19.bucketring.peer.v1.Piece\x1a\x18.bucketring.peer.v1.Told(\x01B3Z1github.com/bucketring/bucketring/transport/peerpbb\x06proto3"
+	"\x04Tell\x12\x19.bucketring.peer.v1.Piece\x1a\x18.bucketring.peer.v1.Told(\x01\x12A\n" +
+	"\x04Bulk\x12\x19.bucketring.peer.v1.Chunk\x1a\x1c.bucketring.peer.v1.BulkDone(\x01B3Z1github.com/bucketring/bucketring/transport/peerpbb\x06proto3"
 
 var (
 	file_transport_peerpb_peer_proto_rawDescOnce sync.Once
@@ -1180,7 +3197,7 @@ func file_transport_peerpb_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_transport_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_transport_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_transport_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_transport_peerpb_peer_proto_goTypes = []any{
 	(Verdict_Code)(0),  // 0: bucketring.peer.v1.Verdict.Code
 	(*Piece)(nil),      // 1: bucketring.peer.v1.Piece
@@ -1193,25 +3210,86 @@ var file_transport_peerpb_peer_proto_goTypes = []any{
 	(*Verdict)(nil),    // 8: bucketring.peer.v1.Verdict
 	(*LimitState)(nil), // 9: bucketring.peer.v1.LimitState
 	(*Hint)(nil),       // 10: bucketring.peer.v1.Hint
+	(*Chunk)(nil),      // 11: bucketring.peer.v1.Chunk
+	(*Bulky)(nil),      // 12: bucketring.peer.v1.Bulky
+	(*BulkDone)(nil),   // 13: bucketring.peer.v1.BulkDone
+	(*View)(nil),       // 14: bucketring.peer.v1.View
+	(*Rec)(nil),        // 15: bucketring.peer.v1.Rec
+	(*Msg)(nil),        // 16: bucketring.peer.v1.Msg
+	(*Take)(nil),       // 17: bucketring.peer.v1.Take
+	(*Given)(nil),      // 18: bucketring.peer.v1.Given
+	(*Ack)(nil),        // 19: bucketring.peer.v1.Ack
+	(*Who)(nil),        // 20: bucketring.peer.v1.Who
+	(*Iam)(nil),        // 21: bucketring.peer.v1.Iam
+	(*Held)(nil),       // 22: bucketring.peer.v1.Held
+	(*Nudge)(nil),      // 23: bucketring.peer.v1.Nudge
+	(*Offer)(nil),      // 24: bucketring.peer.v1.Offer
+	(*Bye)(nil),        // 25: bucketring.peer.v1.Bye
+	(*Clear)(nil),      // 26: bucketring.peer.v1.Clear
+	(*Repl)(nil),       // 27: bucketring.peer.v1.Repl
+	(*Hear)(nil),       // 28: bucketring.peer.v1.Hear
+	(*Confirm)(nil),    // 29: bucketring.peer.v1.Confirm
+	(*Ref)(nil),        // 30: bucketring.peer.v1.Ref
+	(*Copy)(nil),       // 31: bucketring.peer.v1.Copy
+	(*State)(nil),      // 32: bucketring.peer.v1.State
+	(*Record)(nil),     // 33: bucketring.peer.v1.Record
+	(*Mark)(nil),       // 34: bucketring.peer.v1.Mark
+	(*Lease)(nil),      // 35: bucketring.peer.v1.Lease
+	(*Reserved)(nil),   // 36: bucketring.peer.v1.Reserved
 }
 var file_transport_peerpb_peer_proto_depIdxs = []int32{
 	4,  // 0: bucketring.peer.v1.Frame.hello:type_name -> bucketring.peer.v1.Hello
 	5,  // 1: bucketring.peer.v1.Frame.defs:type_name -> bucketring.peer.v1.Def
 	6,  // 2: bucketring.peer.v1.Frame.items:type_name -> bucketring.peer.v1.Item
 	8,  // 3: bucketring.peer.v1.Frame.verdicts:type_name -> bucketring.peer.v1.Verdict
-	7,  // 4: bucketring.peer.v1.Item.charges:type_name -> bucketring.peer.v1.Charge
-	0,  // 5: bucketring.peer.v1.Verdict.code:type_name -> bucketring.peer.v1.Verdict.Code
-	9,  // 6: bucketring.peer.v1.Verdict.limits:type_name -> bucketring.peer.v1.LimitState
-	10, // 7: bucketring.peer.v1.Verdict.hint:type_name -> bucketring.peer.v1.Hint
-	3,  // 8: bucketring.peer.v1.Peer.Link:input_type -> bucketring.peer.v1.Frame
-	1,  // 9: bucketring.peer.v1.Peer.Tell:input_type -> bucketring.peer.v1.Piece
-	3,  // 10: bucketring.peer.v1.Peer.Link:output_type -> bucketring.peer.v1.Frame
-	2,  // 11: bucketring.peer.v1.Peer.Tell:output_type -> bucketring.peer.v1.Told
-	10, // [10:12] is the sub-list for method output_type
-	8,  // [8:10] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	16, // 4: bucketring.peer.v1.Frame.msgs:type_name -> bucketring.peer.v1.Msg
+	14, // 5: bucketring.peer.v1.Frame.view:type_name -> bucketring.peer.v1.View
+	7,  // 6: bucketring.peer.v1.Item.charges:type_name -> bucketring.peer.v1.Charge
+	0,  // 7: bucketring.peer.v1.Verdict.code:type_name -> bucketring.peer.v1.Verdict.Code
+	9,  // 8: bucketring.peer.v1.Verdict.limits:type_name -> bucketring.peer.v1.LimitState
+	10, // 9: bucketring.peer.v1.Verdict.hint:type_name -> bucketring.peer.v1.Hint
+	4,  // 10: bucketring.peer.v1.Chunk.hello:type_name -> bucketring.peer.v1.Hello
+	14, // 11: bucketring.peer.v1.Bulky.view:type_name -> bucketring.peer.v1.View
+	16, // 12: bucketring.peer.v1.Bulky.msg:type_name -> bucketring.peer.v1.Msg
+	15, // 13: bucketring.peer.v1.View.recs:type_name -> bucketring.peer.v1.Rec
+	17, // 14: bucketring.peer.v1.Msg.take:type_name -> bucketring.peer.v1.Take
+	18, // 15: bucketring.peer.v1.Msg.given:type_name -> bucketring.peer.v1.Given
+	19, // 16: bucketring.peer.v1.Msg.ack:type_name -> bucketring.peer.v1.Ack
+	20, // 17: bucketring.peer.v1.Msg.who:type_name -> bucketring.peer.v1.Who
+	21, // 18: bucketring.peer.v1.Msg.iam:type_name -> bucketring.peer.v1.Iam
+	22, // 19: bucketring.peer.v1.Msg.held:type_name -> bucketring.peer.v1.Held
+	23, // 20: bucketring.peer.v1.Msg.nudge:type_name -> bucketring.peer.v1.Nudge
+	24, // 21: bucketring.peer.v1.Msg.offer:type_name -> bucketring.peer.v1.Offer
+	25, // 22: bucketring.peer.v1.Msg.bye:type_name -> bucketring.peer.v1.Bye
+	26, // 23: bucketring.peer.v1.Msg.clear:type_name -> bucketring.peer.v1.Clear
+	27, // 24: bucketring.peer.v1.Msg.repl:type_name -> bucketring.peer.v1.Repl
+	28, // 25: bucketring.peer.v1.Msg.hear:type_name -> bucketring.peer.v1.Hear
+	29, // 26: bucketring.peer.v1.Msg.confirm:type_name -> bucketring.peer.v1.Confirm
+	31, // 27: bucketring.peer.v1.Given.copy:type_name -> bucketring.peer.v1.Copy
+	30, // 28: bucketring.peer.v1.Given.hint:type_name -> bucketring.peer.v1.Ref
+	30, // 29: bucketring.peer.v1.Iam.fwd:type_name -> bucketring.peer.v1.Ref
+	31, // 30: bucketring.peer.v1.Iam.copies:type_name -> bucketring.peer.v1.Copy
+	30, // 31: bucketring.peer.v1.Offer.back:type_name -> bucketring.peer.v1.Ref
+	31, // 32: bucketring.peer.v1.Offer.copy:type_name -> bucketring.peer.v1.Copy
+	31, // 33: bucketring.peer.v1.Repl.copy:type_name -> bucketring.peer.v1.Copy
+	22, // 34: bucketring.peer.v1.Confirm.held:type_name -> bucketring.peer.v1.Held
+	32, // 35: bucketring.peer.v1.Copy.state:type_name -> bucketring.peer.v1.State
+	5,  // 36: bucketring.peer.v1.State.defs:type_name -> bucketring.peer.v1.Def
+	33, // 37: bucketring.peer.v1.State.records:type_name -> bucketring.peer.v1.Record
+	36, // 38: bucketring.peer.v1.State.reserved:type_name -> bucketring.peer.v1.Reserved
+	34, // 39: bucketring.peer.v1.Record.marks:type_name -> bucketring.peer.v1.Mark
+	35, // 40: bucketring.peer.v1.Mark.leases:type_name -> bucketring.peer.v1.Lease
+	3,  // 41: bucketring.peer.v1.Peer.Link:input_type -> bucketring.peer.v1.Frame
+	1,  // 42: bucketring.peer.v1.Peer.Tell:input_type -> bucketring.peer.v1.Piece
+	11, // 43: bucketring.peer.v1.Peer.Bulk:input_type -> bucketring.peer.v1.Chunk
+	3,  // 44: bucketring.peer.v1.Peer.Link:output_type -> bucketring.peer.v1.Frame
+	2,  // 45: bucketring.peer.v1.Peer.Tell:output_type -> bucketring.peer.v1.Told
+	13, // 46: bucketring.peer.v1.Peer.Bulk:output_type -> bucketring.peer.v1.BulkDone
+	44, // [44:47] is the sub-list for method output_type
+	41, // [41:44] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_transport_peerpb_peer_proto_init() }
@@ -1219,13 +3297,28 @@ func file_transport_peerpb_peer_proto_init() {
 	if File_transport_peerpb_peer_proto != nil {
 		return
 	}
+	file_transport_peerpb_peer_proto_msgTypes[15].OneofWrappers = []any{
+		(*Msg_Take)(nil),
+		(*Msg_Given)(nil),
+		(*Msg_Ack)(nil),
+		(*Msg_Who)(nil),
+		(*Msg_Iam)(nil),
+		(*Msg_Held)(nil),
+		(*Msg_Nudge)(nil),
+		(*Msg_Offer)(nil),
+		(*Msg_Bye)(nil),
+		(*Msg_Clear)(nil),
+		(*Msg_Repl)(nil),
+		(*Msg_Hear)(nil),
+		(*Msg_Confirm)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_transport_peerpb_peer_proto_rawDesc), len(file_transport_peerpb_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   10,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

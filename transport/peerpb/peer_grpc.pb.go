@@ -25,6 +25,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	Peer_Link_FullMethodName = "/bucketring.peer.v1.Peer/Link"
 	Peer_Tell_FullMethodName = "/bucketring.peer.v1.Peer/Tell"
+	Peer_Bulk_FullMethodName = "/bucketring.peer.v1.Peer/Bulk"
 )
 
 // PeerClient is the client API for Peer service.
@@ -38,6 +39,9 @@ type PeerClient interface {
 	// Tell brings notices to a node: what an operator put at another one. A notice
 	// comes in pieces, the last of which says so; the answer counts whole notices.
 	Tell(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Piece, Told], error)
+	// Bulk carries large protocol messages on a connection of its own, so that they
+	// hold up no calls. Its first chunk has a Hello.
+	Bulk(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Chunk, BulkDone], error)
 }
 
 type peerClient struct {
@@ -74,6 +78,19 @@ func (c *peerClient) Tell(ctx context.Context, opts ...grpc.CallOption) (grpc.Cl
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peer_TellClient = grpc.ClientStreamingClient[Piece, Told]
 
+func (c *peerClient) Bulk(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Chunk, BulkDone], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[2], Peer_Bulk_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[Chunk, BulkDone]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_BulkClient = grpc.ClientStreamingClient[Chunk, BulkDone]
+
 // PeerServer is the server API for Peer service.
 // All implementations must embed UnimplementedPeerServer
 // for forward compatibility.
@@ -85,6 +102,9 @@ type PeerServer interface {
 	// Tell brings notices to a node: what an operator put at another one. A notice
 	// comes in pieces, the last of which says so; the answer counts whole notices.
 	Tell(grpc.ClientStreamingServer[Piece, Told]) error
+	// Bulk carries large protocol messages on a connection of its own, so that they
+	// hold up no calls. Its first chunk has a Hello.
+	Bulk(grpc.ClientStreamingServer[Chunk, BulkDone]) error
 	mustEmbedUnimplementedPeerServer()
 }
 
@@ -100,6 +120,9 @@ func (UnimplementedPeerServer) Link(grpc.BidiStreamingServer[Frame, Frame]) erro
 }
 func (UnimplementedPeerServer) Tell(grpc.ClientStreamingServer[Piece, Told]) error {
 	return status.Error(codes.Unimplemented, "method Tell not implemented")
+}
+func (UnimplementedPeerServer) Bulk(grpc.ClientStreamingServer[Chunk, BulkDone]) error {
+	return status.Error(codes.Unimplemented, "method Bulk not implemented")
 }
 func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
 func (UnimplementedPeerServer) testEmbeddedByValue()              {}
@@ -136,6 +159,13 @@ func _Peer_Tell_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peer_TellServer = grpc.ClientStreamingServer[Piece, Told]
 
+func _Peer_Bulk_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(PeerServer).Bulk(&grpc.GenericServerStream[Chunk, BulkDone]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_BulkServer = grpc.ClientStreamingServer[Chunk, BulkDone]
+
 // Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -153,6 +183,11 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Tell",
 			Handler:       _Peer_Tell_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Bulk",
+			Handler:       _Peer_Bulk_Handler,
 			ClientStreams: true,
 		},
 	},

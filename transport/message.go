@@ -1,0 +1,139 @@
+// message.go carries the messages of the ownership protocol on links, between the
+// calls. They may be lost when a link breaks.
+
+package transport
+
+import (
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/bucketring/bucketring/transport/peerpb"
+)
+
+const (
+	maxMessages  = 64 << 10  // that wait on a link; more are lost
+	messageBytes = 128 << 10 // of messages, at which a frame ends
+	bulkFrom     = 32 << 10  // bytes of a message that does not travel on the link
+)
+
+// A Sender is the start of a node that a message came from.
+type Sender struct {
+	Node string
+	Boot uint64
+}
+
+// Send brings a message to one start of the member at addr, or to nobody: it is lost
+// if there is no link, or the link is to another start. It never waits. Messages keep
+// their order while the link lives, but large ones may be overtaken.
+func (p *Pool) Send(addr string, boot uint64, m *peerpb.Msg) {
+	if peer := p.at(addr); peer != nil {
+		peer.send(boot, m)
+	}
+}
+
+// Session numbers the links to addr, from 1; 0 means that there is none now. Messages
+// that were sent under an earlier number may be lost.
+func (p *Pool) Session(addr string) uint64 {
+	if peer := p.at(addr); peer != nil && linkState(peer.state.Load()) == linked {
+		return peer.sessions.Load()
+	}
+	return 0
+}
+
+// Hears reports whether the member at addr was heard of lately: a link is there and
+// not silent.
+func (p *Pool) Hears(addr string) bool {
+	peer := p.at(addr)
+	return peer != nil && linkState(peer.state.Load()) == linked && peer.away() == nil
+}
+
+func (p *Pool) at(addr string) *peer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.peers[addr]
+}
+
+// isLarge reports whether a message travels apart. Only states grow.
+func isLarge(m *peerpb.Msg) bool {
+	switch m.GetOf().(type) {
+	case *peerpb.Msg_Given, *peerpb.Msg_Iam, *peerpb.Msg_Offer, *peerpb.Msg_Repl, *peerpb.Msg_Confirm:
+		return proto.Size(m) > bulkFrom
+	}
+	return false
+}
+
+func (p *peer) send(boot uint64, m *peerpb.Msg) {
+	if linkState(p.state.Load()) != linked || p.boot.Load() != boot {
+		return
+	}
+	if isLarge(m) {
+		p.bulk.push(m)
+		return
+	}
+	p.mu.Lock()
+	if len(p.messages) < maxMessages {
+		p.messages = append(p.messages, m)
+	}
+	p.mu.Unlock()
+	p.notify()
+}
+
+// nextMessages returns the next messages to send.
+func (p *peer) nextMessages() (msgs []*peerpb.Msg, more bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	size, taken := 0, 0
+	for _, m := range p.messages {
+		if size >= messageBytes {
+			break
+		}
+		size += proto.Size(m) + 4
+		taken++
+	}
+	msgs, p.messages = p.messages[:taken:taken], p.messages[taken:]
+	if len(p.messages) == 0 {
+		p.messages = nil
+	}
+	return msgs, len(p.messages) > 0
+}
+
+// writeMessages sends a frame of messages, if any wait.
+func (p *peer) writeMessages(stream grpc.BidiStreamingClient[peerpb.Frame, peerpb.Frame], seen *news) error {
+	msgs, more := p.nextMessages()
+	if more {
+		p.notify()
+	}
+	if len(msgs) == 0 {
+		return nil
+	}
+	return stream.Send(&peerpb.Frame{Sent: p.now(), Msgs: msgs, View: seen.view(p.cfg.View)})
+}
+
+// news remembers which view the other end of a stream has.
+type news struct{ version uint64 }
+
+// view returns the present view unless the other end has it.
+func (n *news) view(present func() (uint64, *peerpb.View)) *peerpb.View {
+	if present == nil {
+		return nil
+	}
+	version, view := present()
+	if version == n.version {
+		return nil
+	}
+	n.version = version
+	return view
+}
+
+// heardFrom hands on what came with a frame. A panic costs this frame's messages.
+func (cfg *PeerConfig) heardFrom(from Sender, view *peerpb.View, msgs []*peerpb.Msg) {
+	if cfg.Heard == nil || view == nil && len(msgs) == 0 {
+		return
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			cfg.Logger.Error("a message ended in a panic", "peer", from.Node, "panic", cause)
+		}
+	}()
+	cfg.Heard(from, view, msgs)
+}

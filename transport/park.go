@@ -1,0 +1,48 @@
+// park.go keeps calls whose partition is on its way to this node.
+
+package transport
+
+import (
+	"context"
+	"time"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/transport/peerpb"
+)
+
+// parkFor bounds how long a call waits for its partition, unless its caller waits
+// longer.
+const parkFor = 20 * time.Millisecond
+
+// park has a call decided once the partition is here, while the link goes on. If it
+// does not come in time, the answer names whom to ask.
+func (l *link) park(ctx context.Context, item *peerpb.Item, req bucketring.Request, soon <-chan struct{}) {
+	patience := parkFor
+	if budget := time.Duration(item.GetBudgetNs()); budget > 0 {
+		patience = budget / 2
+	}
+	l.parked.Go(func() {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case <-soon:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		v := l.decideParked(ctx, item, req)
+		l.memory.store(v)
+		_ = l.reply(&peerpb.Frame{Sent: l.server.now(), Verdicts: []*peerpb.Verdict{v}}) // a broken link ends by itself
+	})
+}
+
+// decideParked is decide for a call that waited. A panic costs this call.
+func (l *link) decideParked(ctx context.Context, item *peerpb.Item, req bucketring.Request) (v *peerpb.Verdict) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			l.server.panics.Add(1)
+			v = &peerpb.Verdict{Id: item.GetId(), Code: peerpb.Verdict_UNAVAILABLE}
+		}
+	}()
+	d, err := l.server.owned.Take(ctx, req)
+	return l.verdict(item, &req, &d, err)
+}

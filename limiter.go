@@ -157,6 +157,8 @@ type Request struct {
 	Each    bool
 	// Partition is where Charges are counted.
 	Partition uint32
+	// Hinted is NotOwner.Gen, where a node was asked because another one named it.
+	Hinted uint64
 }
 
 // A Charge is one limit's part in a resolved call.

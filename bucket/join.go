@@ -58,7 +58,9 @@ func (t *Table) joinRecordLocked(p *part, partition uint32, r *Record, now Now) 
 		t.insertLocked(p, b)
 	}
 	p.forkLocked(b, others)
-	t.note(partition, b)
+	if !p.closed.Load() {
+		t.note(partition, b)
+	}
 }
 
 // marks returns the marks of a record, sorted, under the amounts that hold here: those
@@ -121,15 +123,30 @@ func (t *Table) joinLeasesLocked(p *part, partition uint32, r *Record, now Now) 
 			t.holdLocked(p, b, l.ID, lease{cost: l.Cost, taken: l.Taken, expires: l.Expires, last: l.Last, ttl: l.Life})
 		}
 	}
-	if b != nil {
+	if b != nil && !p.closed.Load() {
 		t.note(partition, b)
 	}
+}
+
+// IsUnused reports whether a record says no more than an absent counter would.
+func (t *Table) IsUnused(r *Record, now Now) bool {
+	if r.Limit.Validate() != nil {
+		return true
+	}
+	rule := t.rules.get(*r.Limit)
+	total := rule.fold(JoinMarks(nil, r.Marks), now)
+	if r.Limit.Kind == bucketring.KindConcurrency {
+		return !slices.ContainsFunc(total.Leases, func(l Lease) bool { return l.Expires > now.Mono })
+	}
+	b := newBucket(rule, 0, "", now, 0)
+	b.put(total, now)
+	return b.isUnused(now)
 }
 
 // joinReservedLocked joins a reservation: one that is settled beats one that is not,
 // and of two settlements the larger.
 func (t *Table) joinReservedLocked(p *part, partition uint32, r *Reserved, now Now) {
-	if r.Until <= now.Mono || r.Limit.Validate() != nil || len(r.Key) > bucketring.MaxKeyLen {
+	if r.Until <= now.Mono || r.Limit == nil || r.Limit.Validate() != nil || len(r.Key) > bucketring.MaxKeyLen {
 		return
 	}
 	known := p.reserved[r.ID]

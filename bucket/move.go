@@ -28,15 +28,17 @@ func (t *Table) Enter(partition uint32) (ok bool) {
 func (t *Table) Leave(partition uint32) { t.parts[partition].gate.RUnlock() }
 
 // Open makes a partition that was closed one that is here, held at a generation of a
-// lineage, with the counters of a state, which may be nil. Calls see all of them or
-// none.
-func (t *Table) Open(partition uint32, gen, lineage uint64, s *State, now Now) {
+// lineage, with the counters of a state and of more; nil has none. Calls see all of them
+// or none.
+func (t *Table) Open(partition uint32, gen, lineage uint64, s *State, now Now, more ...*State) {
 	p := &t.parts[partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.gen, p.lineage, p.seq = gen, lineage, 0
-	if s != nil {
-		t.joinLocked(p, partition, s, now)
+	for _, one := range append([]*State{s}, more...) {
+		if one != nil {
+			t.joinLocked(p, partition, one, now)
+		}
 	}
 	p.closed.Store(false)
 }
@@ -70,6 +72,16 @@ func (t *Table) Join(partition uint32, s *State, now Now) {
 // Close takes a partition out of the table. Calls find it away from now on, and all
 // that were charged are in the state. It is nil if the partition was not here.
 func (t *Table) Close(partition uint32, now Now) *State {
+	return t.close(partition, now, func(*bucket) bool { return true })
+}
+
+// CloseChanged is Close that leaves out counters that were not charged since Open, if
+// changes were tracked since then, and Changes not called.
+func (t *Table) CloseChanged(partition uint32, now Now) *State {
+	return t.close(partition, now, func(b *bucket) bool { return b.tag.Load()&noted != 0 })
+}
+
+func (t *Table) close(partition uint32, now Now, wanted func(*bucket) bool) *State {
 	p := &t.parts[partition]
 	p.gate.Lock()
 	defer p.gate.Unlock()
@@ -79,7 +91,7 @@ func (t *Table) Close(partition uint32, now Now) *State {
 		return nil
 	}
 	p.eachLocked(func(b *bucket) { b.seal() })
-	s := t.exportLocked(p, now)
+	s := p.exportLocked(now, wanted)
 	p.eachLocked(func(b *bucket) {
 		t.keys.Add(-1)
 		t.bytes.Add(-b.size())
@@ -102,13 +114,13 @@ func (t *Table) Export(partition uint32, now Now) *State {
 	if p.closed.Load() {
 		return nil
 	}
-	return t.exportLocked(p, now)
+	return p.exportLocked(now, func(*bucket) bool { return true })
 }
 
-func (t *Table) exportLocked(p *part, now Now) *State {
+func (p *part) exportLocked(now Now, wanted func(*bucket) bool) *State {
 	s := p.stateLocked()
 	p.eachLocked(func(b *bucket) {
-		if !b.isUnused(now) || len(p.forks[b]) > 0 {
+		if wanted(b) && (!b.isUnused(now) || len(p.forks[b]) > 0) {
 			s.Records = append(s.Records, p.recordLocked(b, now))
 		}
 	})

@@ -26,6 +26,8 @@ type call struct {
 	version int64
 
 	spent func(bucketring.Charge) int64 // what a new counter lacks; nil for nothing
+
+	away bool // the partition was not there: nothing counts that the call has said
 }
 
 // callOf returns the call of a request, without table, clock and time.
@@ -65,6 +67,10 @@ func (c *call) apply(s *bucketring.LimitState, verb bucketring.Verb, charge *buc
 	}
 	op := bucket.Op{Verb: verb, N: charge.Cost, ID: charge.ID, Window: charge.Window, Version: c.version}
 	res := c.table.Apply(op, counter, c.now)
+	if res.Away {
+		c.away = true
+		return
+	}
 	show(s, charge.Limit, &res, c.now)
 }
 

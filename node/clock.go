@@ -14,6 +14,9 @@ const (
 	largeStep = 250 * time.Millisecond
 	// stepHold is how long a larger jump must last to be believed.
 	stepHold = time.Minute
+	// monoStart is the monotonic reading at the start of a node: what another one has
+	// counted may have begun a year ago.
+	monoStart = 400 * 24 * time.Hour
 )
 
 // A clock derives wall time from the monotonic clock, so that a call costs one
@@ -33,8 +36,8 @@ func newClock(read func() time.Time) *clock {
 	if read != nil {
 		now = read()
 	}
-	c := &clock{base: now, read: read}
-	c.offset.Store(now.UnixNano())
+	c := &clock{base: now.Add(-monoStart), read: read}
+	c.offset.Store(c.base.UnixNano())
 	return c
 }
 

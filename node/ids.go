@@ -101,7 +101,7 @@ func sorted(req *bucketring.Request) (byPart map[uint32][]string, order []uint32
 // for itself are kept where they were taken, whoever owns the partition, and so are
 // leases that were taken while the owner was away.
 func (n *Node) askIDs(ctx context.Context, req *bucketring.Request) (bucketring.Decision, error) {
-	own, err := n.local.doIDs(req)
+	own, here, err := n.local.doIDs(req)
 	left := missing(req.IDs, own.Leases)
 	if err == nil && len(left) > 0 {
 		share := idCall{n.share.table.Load(), n.local.clock.now(), req.Partition &^ bucketring.Anywhere % shareParts}
@@ -109,17 +109,15 @@ func (n *Node) askIDs(ctx context.Context, req *bucketring.Request) (bucketring.
 		left = missing(left, own.Leases)
 	}
 	switch {
-	case err != nil || len(left) == 0:
+	case err != nil || len(left) == 0 || here:
 		return own, err
 	case req.Partition&bucketring.Anywhere != 0:
 		n.askEveryone(ctx, req, &own, left)
 		return own, nil
-	case n.Ring().OwnedBySelf(req.Partition):
-		return own, nil
 	}
 	ask := *req
 	ask.IDs = left
-	d, err := n.forward(ctx, n.Ring(), uint64(req.Partition), &ask)
+	d, err := n.forward(ctx, uint64(req.Partition), &ask)
 	d.Leases = append(own.Leases, d.Leases...)
 	d.Limits = append(own.Limits, d.Limits...)
 	if len(own.Leases) > 0 {
@@ -158,14 +156,33 @@ func missing(ids, found []string) (left []string) {
 	return left
 }
 
+// takeIDs is doIDs for a peer, which is told whom to ask if the ids are not kept here.
+func (l *Local) takeIDs(req *bucketring.Request) (bucketring.Decision, error) {
+	d, here, err := l.doIDs(req)
+	if err != nil || here || req.Partition&bucketring.Anywhere != 0 || len(d.Leases) == len(req.IDs) {
+		return d, err
+	}
+	return d, l.refusal(req.Partition, req.Hinted)
+}
+
 // doIDs carries out a verb about ids of one partition that are kept here. The
-// decision's Leases are those that were found. The error is ErrInvalid, of a
-// settlement that does not fit its limit.
-func (l *Local) doIDs(req *bucketring.Request) (bucketring.Decision, error) {
-	d := bucketring.Decision{Source: bucketring.SourceOwner, Node: l.name, Owner: l.name, Limits: []bucketring.LimitState{}}
-	err := idCall{l.table, l.clock.now(), req.Partition &^ bucketring.Anywhere}.do(&d, req, req.IDs)
+// decision's Leases are those that were found; the others do not exist if the partition
+// is here. The error is ErrInvalid, of a settlement that does not fit its limit.
+func (l *Local) doIDs(req *bucketring.Request) (d bucketring.Decision, here bool, err error) {
+	d = bucketring.Decision{Source: bucketring.SourceOwner, Node: l.name, Owner: l.name, Limits: []bucketring.LimitState{}}
+	part, now := req.Partition&^bucketring.Anywhere, l.clock.now()
+	tables := []*bucket.Table{l.own, l.table}
+	here = req.Partition&bucketring.Anywhere == 0 && l.here(part) && l.sure.is(now)
+	if !here && l.acting.Here(part) {
+		tables, here = []*bucket.Table{l.own, l.acting}, true
+	}
+	for _, table := range tables {
+		if err == nil && (table == l.own || here) {
+			err = idCall{table, now, part}.do(&d, req, missing(req.IDs, d.Leases))
+		}
+	}
 	d.Allowed = len(d.Leases) == len(req.IDs)
-	return d, err
+	return d, here && (l.here(part) || l.acting.Here(part)), err
 }
 
 // An idCall is a call about ids at one table.

@@ -8,16 +8,22 @@ import (
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/bucket"
 	"github.com/bucketring/bucketring/ring"
+	"github.com/bucketring/bucketring/ring/handover"
 )
 
 // A Local decides from this node's own counters and never forwards. It is the
 // bucketring.Limiter that peers reach.
 type Local struct {
-	name    string
-	placer  ring.Placer
-	ring    atomic.Pointer[ring.Ring] // never nil
-	table   *bucket.Table
-	clock   *clock
+	name   string
+	placer ring.Placer
+	ring   atomic.Pointer[ring.Ring] // never nil
+	table  *bucket.Table             // of the partitions that are here
+	own    *bucket.Table             // of limits that each node counts for itself
+	acting *bucket.Table             // of partitions whose holder nobody hears
+	mover  *mover                    // nil where the ring alone says what is here
+	sure   sure
+	clock  *clock
+
 	refunds refunds          // that were carried out
 	strict  [1024]sync.Mutex // by entity: keeps strict calls with several limits apart
 }
@@ -25,14 +31,61 @@ type Local struct {
 var _ bucketring.Limiter = (*Local)(nil)
 
 func newLocal(cfg Config, r *ring.Ring) *Local {
-	l := &Local{
-		name: cfg.Name, placer: cfg.Placer, clock: newClock(cfg.Now),
-		table: bucket.New(bucket.Config{
-			Partitions: ring.Partitions, MaxKeys: cfg.MaxKeys, MaxBytes: cfg.MaxBytes,
-		}),
-	}
+	bounds := bucket.Config{Partitions: ring.Partitions, MaxKeys: cfg.MaxKeys, MaxBytes: cfg.MaxBytes}
+	away := bounds
+	away.Closed = true
+	l := &Local{name: cfg.Name, placer: cfg.Placer, clock: newClock(cfg.Now), own: bucket.New(bounds), acting: bucket.New(away)}
+	l.acting.TrackChanges(true)
 	l.ring.Store(r)
+	l.sure.forever()
+	if cfg.Messages == nil {
+		l.table = bucket.New(bounds)
+		return l
+	}
+	l.table = bucket.New(away)
+	l.mover = newMover(l, cfg.Messages, cfg.Logger)
 	return l
+}
+
+// here reports whether this node decides a partition.
+func (l *Local) here(part uint32) bool {
+	if l.mover == nil {
+		return l.ring.Load().OwnedBySelf(part)
+	}
+	return l.table.Here(part)
+}
+
+// whom returns whom to ask for a partition that is not here, and the generation of the
+// handover from which that is known; 0 for a guess.
+func (l *Local) whom(part uint32) (m ring.Member, gen uint64, ok bool) {
+	if l.mover != nil {
+		if r := l.mover.routes[part].Load(); r != nil {
+			return r.member, r.gen, true
+		}
+	}
+	m, ok = l.ring.Load().Owner(part)
+	return m, 0, ok
+}
+
+// refusal says whom to ask instead, or that the partition may be here soon. Who was
+// sent here by the node that gave it away comes a little early.
+func (l *Local) refusal(part uint32, hinted uint64) *bucketring.NotOwner {
+	if l.mover == nil {
+		owner, _ := l.ring.Load().Owner(part)
+		return &bucketring.NotOwner{Hint: owner.Name}
+	}
+	soon := l.mover.changes(part) // before the look, so that no change is missed
+	to, gen, _ := l.whom(part)
+	no := &bucketring.NotOwner{Hint: to.Name, Gen: gen}
+	switch handover.Role(l.mover.roles[part].Load()) {
+	case handover.RoleHold, handover.RoleMoving:
+		no.Soon = soon
+	case handover.RolePending:
+		if hinted > 0 || to.Name == l.name || to.Name == "" {
+			no.Soon = soon
+		}
+	}
+	return no
 }
 
 // Take decides a call whose limits are named, if this node owns the key. Else
@@ -42,21 +95,17 @@ func (l *Local) Take(ctx context.Context, req bucketring.Request) (bucketring.De
 	if err != nil {
 		return bucketring.Decision{}, err
 	}
-	r := l.ring.Load()
-	anywhere := byID(req.Verb) && req.Partition&bucketring.Anywhere != 0
-	if part := partOf(hash, &req); !anywhere && !r.OwnedBySelf(part) {
-		owner, _ := r.Owner(part)
-		return bucketring.Decision{}, &bucketring.NotOwner{Hint: owner.Name}
-	}
-	return l.carryOut(hash, &req)
-}
-
-// carryOut does whatever a checked call wants.
-func (l *Local) carryOut(hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
 	if byID(req.Verb) {
-		return l.doIDs(req)
+		return l.takeIDs(&req)
 	}
-	return l.decide(hash, req), nil
+	d, here := l.decide(hash, &req)
+	if !here {
+		d, here = l.act(hash, &req)
+	}
+	if !here {
+		return bucketring.Decision{}, l.refusal(partOf(hash, &req), req.Hinted)
+	}
+	return d, nil
 }
 
 // place checks a call from a peer and returns the hash of its place. What another
@@ -98,23 +147,65 @@ func partOf(hash uint64, req *bucketring.Request) uint32 {
 	return ring.Partition(hash)
 }
 
-// decide carries out a resolved call on this node's counters.
-func (l *Local) decide(hash uint64, req *bucketring.Request) (d bucketring.Decision) {
+// decide carries out a resolved call on this node's counters, if they are here.
+func (l *Local) decide(hash uint64, req *bucketring.Request) (d bucketring.Decision, here bool) {
+	if !l.here(partOf(hash, req)) {
+		return d, false
+	}
+	return l.decideIn(l.table, hash, req)
+}
+
+// decideOwn carries out a call on counters that each node has for itself.
+func (l *Local) decideOwn(hash uint64, req *bucketring.Request) bucketring.Decision {
+	d, _ := l.decideIn(l.own, hash, req) // always here
+	return d
+}
+
+// act carries out a call for a holder that nobody hears. Limits that are closed then
+// stay closed.
+func (l *Local) act(hash uint64, req *bucketring.Request) (d bucketring.Decision, acting bool) {
+	part := partOf(hash, req)
+	if !l.acting.Here(part) {
+		return d, false
+	}
 	c := callOf(req)
-	c.table, c.clock, c.part = l.table, l.clock, partOf(hash, req)
-	if req.Verb == bucketring.VerbRefund && req.Token != "" && !l.refunds.first(req.Token, l.clock.now().Mono) {
-		c.verb, c.cost, c.charges = bucketring.VerbPeek, 0, free(req.Charges)
+	for i := range c.len() {
+		if charge := c.at(i); charge.Limit.Unavailable == bucketring.UnavailableDeny && !charge.Shadow {
+			return d, false
+		}
+	}
+	if d, acting = l.decideIn(l.acting, hash, req); acting {
+		d.Source, d.Degraded = bucketring.SourceReplica, true
+	}
+	return d, acting
+}
+
+// decideIn carries out a call in one table, if the partition is there.
+func (l *Local) decideIn(table *bucket.Table, hash uint64, req *bucketring.Request) (d bucketring.Decision, here bool) {
+	c := callOf(req)
+	c.table, c.clock, c.part = table, l.clock, partOf(hash, req)
+	c.now = l.clock.now()
+	if table != l.own && !l.sure.is(c.now) {
+		return d, false
 	}
 	strict, several := c.anyStrict(), c.len() > 1
+	if several { // all charges before the partition moves, or none
+		if !table.Enter(c.part) {
+			return d, false
+		}
+		defer table.Leave(c.part)
+	}
+	if req.Verb == bucketring.VerbRefund && req.Token != "" && !l.refunds.first(req.Token, c.now.Mono) {
+		c.verb, c.cost, c.charges = bucketring.VerbPeek, 0, free(req.Charges)
+	}
 	if !strict || !several {
-		c.now = l.clock.now()
 		c.decide(&d)
 	}
-	if strict && (several || !d.Allowed) {
+	if strict && (several || !d.Allowed) && !c.away {
 		l.apart(hash, &c, &d)
 	}
 	d.Source, d.Node, d.Owner = bucketring.SourceOwner, l.name, l.name
-	return d
+	return d, !c.away
 }
 
 // free are charges that only look.

@@ -10,6 +10,8 @@ import (
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/policy"
 	"github.com/bucketring/bucketring/ring"
+	"github.com/bucketring/bucketring/ring/handover"
+	"github.com/bucketring/bucketring/transport/peerpb"
 )
 
 // Peers are the other members, as Limiters that never forward.
@@ -27,6 +29,9 @@ type Config struct {
 	Placer ring.Placer
 	// Peers reaches other members; nil for a node that stays alone.
 	Peers Peers
+	// Messages carries the protocol by which partitions move between nodes. Without it
+	// counters do not move, and SetRing alone says which are here.
+	Messages Messages
 	// Budget bounds what a call may wait for another node; 0 means 25 ms. A
 	// caller's earlier deadline counts first.
 	Budget time.Duration
@@ -35,8 +40,8 @@ type Config struct {
 	// Now reads the clock; nil means that of the system. Tests of policies have one
 	// of their own.
 	Now func() time.Time
-	// Logger is told by Run of callers for whom a policy has no number; nil discards
-	// it.
+	// Logger is told by Run of callers for whom a policy has no number, and of what
+	// other nodes do that an operator should know; nil discards it.
 	Logger *slog.Logger
 	// Observe, if set, is told how long each decision through a Door took.
 	Observe func(path Path, took time.Duration)
@@ -52,6 +57,7 @@ type Node struct {
 	local    *Local
 	policies atomic.Pointer[policy.Set] // never nil
 	share    share
+	heirs    heirs
 	owed     owed     // refunds to try again
 	seen     verdicts // what owners said last
 	doors    doors
@@ -91,6 +97,47 @@ func (n *Node) Local() *Local { return n.local }
 func (n *Node) SetRing(r *ring.Ring) {
 	n.local.ring.Store(r)
 	n.share.forget() // of the outages that this ends
+	if n.local.mover != nil {
+		n.local.mover.setRing(r)
+	}
+}
+
+// Hear takes messages of the start of another node, in order. They wait for Run.
+func (n *Node) Hear(name string, boot uint64, msgs []*peerpb.Msg) {
+	if n.local.mover != nil {
+		n.local.mover.hear(handover.Node{Name: name, Boot: boot}, msgs)
+	}
+}
+
+// Settle returns once all partitions that the ring gives to this node are here. The
+// error is that of ctx.
+func (n *Node) Settle(ctx context.Context) error {
+	for p := uint32(0); p < ring.Partitions; {
+		if !n.Ring().OwnedBySelf(p) || n.local.here(p) {
+			p++
+			continue
+		}
+		soon := n.local.mover.changes(p)
+		if n.local.here(p) {
+			continue
+		}
+		select {
+		case <-soon:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Drain hands all that this node holds to others, once the ring names it no more, and
+// returns when nothing is left that they need. Calls go on meanwhile. The error is that
+// of ctx.
+func (n *Node) Drain(ctx context.Context) error {
+	if n.local.mover == nil {
+		return nil
+	}
+	return n.local.mover.drain(ctx)
 }
 
 // Ring returns the present ring.
@@ -154,44 +201,12 @@ func checkInline(req *bucketring.Request) error {
 	return req.Validate()
 }
 
-// take decides a call that has its limits, at the owner of its place.
+// take decides a call that has its limits, where its partition is.
 func (n *Node) take(ctx context.Context, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
-	r := n.Ring()
-	if r.OwnedBySelf(partOf(hash, req)) {
-		return n.local.decide(hash, req), nil
+	if d, here := n.local.decide(hash, req); here {
+		return d, nil
 	}
-	return n.forward(ctx, r, hash, req)
-}
-
-// forward asks the owner. One that sees another ring names the member to ask
-// instead; that one is asked too, and nobody after it.
-func (n *Node) forward(ctx context.Context, r *ring.Ring, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
-	asking, cancel := n.withBudget(ctx)
-	defer cancel()
-	owner, ok := r.Owner(partOf(hash, req))
-	for tries := 0; ok && tries < 2 && n.cfg.Peers != nil && asking.Err() == nil; tries++ {
-		d, err := n.cfg.Peers.Peer(owner.Addr).Take(asking, *req)
-		if err == nil {
-			n.stats.forwarded.Add(1)
-			d.Node, d.Owner = n.cfg.Name, owner.Name
-			now := n.local.clock.now()
-			stamp(&d, now, req)
-			n.seen.note(hash, req, &d, now.Mono)
-			return d, nil
-		}
-		if errors.Is(err, bucketring.ErrInvalid) {
-			return bucketring.Decision{}, err
-		}
-		if ctx.Err() != nil {
-			return bucketring.Decision{}, ctx.Err()
-		}
-		n.stats.failed(err)
-		owner, ok = n.hinted(err, owner)
-	}
-	if n.Ring().OwnedBySelf(partOf(hash, req)) { // the ring changed meanwhile
-		return n.local.carryOut(hash, req)
-	}
-	return n.fallback(r, hash, req)
+	return n.forward(ctx, hash, req)
 }
 
 // withBudget gives a call to a peer the time it has: the budget, and 1 ms less
@@ -202,21 +217,6 @@ func (n *Node) withBudget(ctx context.Context) (context.Context, context.CancelF
 		deadline = callers.Add(-time.Millisecond)
 	}
 	return context.WithDeadline(ctx, deadline)
-}
-
-// hinted returns the member that a refusing node named, if the present ring
-// knows it and it is another than the one just asked.
-func (n *Node) hinted(err error, asked ring.Member) (ring.Member, bool) {
-	var refusal *bucketring.NotOwner
-	if !errors.As(err, &refusal) || refusal.Hint == asked.Name || refusal.Hint == n.cfg.Name {
-		return ring.Member{}, false
-	}
-	for _, m := range n.Ring().Members {
-		if m.Name == refusal.Hint {
-			return m, true
-		}
-	}
-	return ring.Member{}, false
 }
 
 // An Explanation says where a key is decided.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/bucketring/bucketring/bucket"
@@ -15,8 +16,14 @@ const (
 	sweepRound = time.Minute
 )
 
-// Run drops unused counters and follows the wall clock until ctx is done.
+// Run drops unused counters, follows the wall clock, and hands partitions over, until
+// ctx is done.
 func (n *Node) Run(ctx context.Context) error {
+	if n.local.mover != nil {
+		var moving sync.WaitGroup
+		defer moving.Wait()
+		moving.Go(func() { n.local.mover.run(ctx) })
+	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for ticks := 0; ; ticks++ {
@@ -45,6 +52,7 @@ func (n *Node) sweep(now bucket.Now) {
 	// have just ended go on: their counters have to be there.
 	now.Wall -= int64(largeStep)
 	n.local.table.Sweep(now, budget)
+	n.local.own.Sweep(now, budget)
 	n.share.table.Load().Sweep(now, 1)
 }
 

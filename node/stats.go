@@ -22,6 +22,7 @@ type Stats struct {
 	Owned       int           // partitions this node owns
 	Doors       []DoorStats   // in the order in which they were opened
 	Policies    PolicyStats
+	Moves       MoveStats
 }
 
 // Failures count asks to other nodes that brought no decision.
@@ -63,6 +64,9 @@ func (n *Node) Stats() Stats {
 		RingVersion: r.Version,
 		Doors:       n.doors.stats(),
 		Policies:    n.tally.stats(),
+	}
+	if m := n.local.mover; m != nil {
+		s.Moves = m.moveStats()
 	}
 	for i, owned := range r.Owned() {
 		if r.Members[i].Name == n.cfg.Name {

@@ -37,12 +37,11 @@ func newWork(n *Node, c *policy.Call, req *bucketring.Request) *work {
 		w.parts = make([]part, len(c.Groups))
 	}
 	w.parts = w.parts[:len(c.Groups)]
-	r := n.Ring()
 	for i := range w.parts {
 		p := &w.parts[i]
 		p.group = &c.Groups[i]
 		p.placed(n.local.placer.Key(p.group.Namespace, p.group.Value))
-		p.mine = p.group.Here || r.OwnedBySelf(p.group.Partition)
+		p.mine = p.group.Here || n.local.here(p.group.Partition)
 	}
 	return w
 }
@@ -152,7 +151,7 @@ func (w *work) ask(ctx context.Context, verb bucketring.Verb, p *part) error {
 func (w *work) send(ctx context.Context, verb bucketring.Verb, p *part, charges []bucketring.Charge) (bucketring.Decision, error) {
 	req := w.request(verb, p, charges)
 	if p.group.Here {
-		return w.node.local.decide(p.hash, &req), nil
+		return w.node.local.decideOwn(p.hash, &req), nil
 	}
 	return w.node.take(ctx, p.hash, &req)
 }
@@ -221,9 +220,12 @@ func (w *work) undo(ctx context.Context, p *part) {
 	req.Token = newRequestID() // a refund that is tried again counts once
 	var d bucketring.Decision
 	var err error
-	if p.made.Degraded {
+	switch {
+	case p.group.Here:
+		d = w.node.local.decideOwn(p.hash, &req)
+	case p.made.Degraded && p.made.Source != bucketring.SourceReplica:
 		d = w.node.shareRefund(p.hash, &req)
-	} else {
+	default:
 		d, err = w.node.take(ctx, p.hash, &req)
 	}
 	if err != nil {

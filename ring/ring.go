@@ -51,6 +51,16 @@ func (r *Ring) OwnedBySelf(p uint32) bool {
 	return r.owner[p] == r.self && r.self != noMember
 }
 
+// Find returns the member of a name, one that is leaving too.
+func (r *Ring) Find(name string) (m Member, ok bool) {
+	for _, all := range [][]Member{r.Members, r.Leaving} {
+		if i := slices.IndexFunc(all, func(m Member) bool { return m.Name == name }); i >= 0 {
+			return all[i], true
+		}
+	}
+	return Member{}, false
+}
+
 func (r *Ring) member(i uint16) (Member, bool) {
 	if i == noMember {
 		return Member{}, false

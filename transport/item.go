@@ -125,7 +125,7 @@ func charge(req *bucketring.Request, i int) bucketring.Charge {
 func (o *outgoing) item(f *peerpb.Frame, defs map[bucketring.Limit]uint32) *peerpb.Item {
 	item := &peerpb.Item{
 		Id: o.id, Verb: uint32(o.req.Verb), Part: o.part, Each: o.req.Each, Ids: o.ids,
-		CostNanos: o.req.CostNanos, Version: o.req.Version, Token: []byte(o.req.Token), Charges: make([]*peerpb.Charge, charges(o.req)),
+		CostNanos: o.req.CostNanos, Version: o.req.Version, HintGen: o.req.Hinted, Token: []byte(o.req.Token), Charges: make([]*peerpb.Charge, charges(o.req)),
 	}
 	if o.ids != nil { // else it is in the charges
 		item.Cost = o.req.Cost
@@ -151,7 +151,7 @@ func (o *outgoing) item(f *peerpb.Frame, defs map[bucketring.Limit]uint32) *peer
 func (l *link) request(item *peerpb.Item) (bucketring.Request, error) {
 	req := bucketring.Request{
 		Verb: bucketring.Verb(small(item.GetVerb())), Partition: item.GetPart(), Each: item.GetEach(),
-		CostNanos: item.GetCostNanos(), Version: item.GetVersion(), Token: string(item.GetToken()),
+		CostNanos: item.GetCostNanos(), Version: item.GetVersion(), Hinted: item.GetHintGen(), Token: string(item.GetToken()),
 	}
 	n := len(item.GetCharges())
 	switch {

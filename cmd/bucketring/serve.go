@@ -73,7 +73,9 @@ type server struct {
 	api     *transport.Server
 	http    *httpapi.Handler
 	health  readiness
+	members membership
 	placer  ring.Placer
+	boot    atomic.Uint64                   // of this start; does not change once others know it
 	cluster atomic.Pointer[cluster.Cluster] // nil while joining, and for a node that stays alone
 }
 
@@ -89,8 +91,8 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, ready func(*serve
 	group, running := errgroup.WithContext(running)
 	s.run(running, group)
 
-	err = s.join(ctx)
-	if err == nil {
+	if err = s.join(ctx); err == nil {
+		s.takeOver(ctx)
 		s.serveClients(group)
 		s.health.set(nil)
 		s.log.Info("ready", "node", cfg.NodeName)
@@ -136,20 +138,26 @@ func (s *server) wire() error {
 		return asExit(err)
 	}
 	peers := transport.PeerConfig{
-		Node: s.cfg.NodeName, Boot: uint64(time.Now().UnixNano()), RingSettings: s.placer.Settings(),
+		Node: s.cfg.NodeName, Boot: s.boot.Load, RingSettings: s.placer.Settings(),
 		Silence: max(s.cfg.Budget, transport.DefaultSilence), Observe: s.metrics.ObserveFrame, Logger: s.log,
 		Told: func(n transport.Notice) error { return s.keeper.told(n) },
+		View: s.members.view, Heard: s.heard,
 	}
+	s.boot.Store(uint64(time.Now().UnixNano()))
 	if s.keys.secret != nil {
 		if peers.Identity, err = transport.NewIdentity(s.keys.secret, s.cfg.NodeName); err != nil {
 			return asExit(err)
 		}
 	}
 	s.pool = transport.NewPool(peers)
-	s.node, err = node.New(node.Config{
+	cfg := node.Config{
 		Name: s.cfg.NodeName, Placer: s.placer, Peers: s.pool, Budget: s.cfg.Budget,
 		MaxKeys: s.cfg.MaxKeys, MaxBytes: memoryFor(s.cfg), Observe: s.metrics.Observe, Logger: s.log,
-	})
+	}
+	if s.cfg.Listen.Gossip != "" {
+		cfg.Messages = s.pool
+	}
+	s.node, err = node.New(cfg)
 	if err != nil {
 		return asExit(err)
 	}
@@ -222,11 +230,12 @@ func (s *server) join(ctx context.Context) error {
 		Name: s.cfg.NodeName, Bind: s.doors.gossip, Advertise: s.cfg.Advertise, Peer: s.doors.peer.Addr().String(),
 		Seeds: s.cfg.Cluster.Join, BootstrapAfter: s.cfg.Cluster.BootstrapAfter,
 		Access: cluster.Access{Label: s.cfg.Cluster.Label, Keys: s.keys.gossip, Insecure: s.cfg.Insecure},
-		Placer: s.placer, PolicyHash: s.node.Policies().Hash(), OnRing: s.follow, Logger: s.log,
+		Placer: s.placer, PolicyHash: s.node.Policies().Hash(), Boot: s.boot.Load(), OnRing: s.follow, Logger: s.log,
 	})
 	if err != nil {
 		return err
 	}
+	s.members.of(c)
 	s.cluster.Store(c)
 	s.tellPolicies(s.node.Policies().Hash()) // they may have changed meanwhile
 	return nil
@@ -255,21 +264,6 @@ func (s *server) policyStats() metrics.Policies {
 	return stats
 }
 
-// follow makes a new ring the one that decides: first the links, then the ring
-// that needs them.
-func (s *server) follow(r *ring.Ring) {
-	var targets []transport.Target
-	for _, m := range r.Members {
-		if m.Name != s.cfg.NodeName {
-			targets = append(targets, transport.Target{Name: m.Name, Addr: m.Addr})
-		}
-	}
-	s.pool.Retain(targets)
-	s.keeper.spreader.changed()
-	s.node.SetRing(r)
-	s.log.Info("ring changed", "version", r.Version, "members", len(r.Members), "fingerprint", fmt.Sprintf("%016x", r.Fingerprint))
-}
-
 // wait returns nil when the node shall stop, and an error when it must.
 func (s *server) wait(ctx, running context.Context) error {
 	var superseded <-chan struct{}
@@ -284,32 +278,4 @@ func (s *server) wait(ctx, running context.Context) error {
 	case <-superseded:
 		return fmt.Errorf("another node with the name %s has started: give each node its own --node-name", s.cfg.NodeName)
 	}
-}
-
-// linger is how long a node that has left goes on answering: load balancers and
-// peers learn late.
-const linger = 2 * time.Second
-
-// drain lets the others take over, answers on for a moment, and closes the doors.
-// A node that failed to join or must stop does not linger.
-func (s *server) drain(orderly bool) {
-	began := time.Now()
-	s.health.set(errors.New("draining"))
-	s.doors.notServing()
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
-	defer cancel()
-	if c := s.cluster.Load(); c != nil {
-		if err := c.Leave(ctx); err != nil {
-			s.log.Warn("left without goodbye", "err", err)
-		}
-		if orderly {
-			select {
-			case <-time.After(min(linger, s.cfg.Drain/2)):
-			case <-ctx.Done():
-			}
-		}
-	}
-	s.doors.close(ctx)
-	s.pool.Close()
-	s.log.Info("stopped", "node", s.cfg.NodeName, "took", time.Since(began).Round(time.Millisecond))
 }

@@ -34,7 +34,7 @@ var plan = map[string]room{
 	"policy":                    {2, ". internal/ratefield", "yaml fsnotify"},
 	"cluster":                   {2, "ring", "memberlist go-sockaddr"},
 	"transport":                 {2, ". transport/limitpb transport/peerpb", "grpc protobuf advancedtls"},
-	"node":                      {3, ". bucket policy ring ring/handover", ""},
+	"node":                      {3, ". bucket policy ring ring/handover transport/peerpb", ""},
 	"internal/httpapi":          {4, ". policy internal/ratefield", ""},
 	"internal/envoyrls":         {4, ". policy internal/ratefield", "grpc go-control-plane"},
 	"internal/resp":             {4, ".", ""},
@@ -45,6 +45,7 @@ var plan = map[string]room{
 	"internal/store":            {4, ". node", ""},
 	"internal/policytest":       {4, ". node policy ring internal/ratefield", "yaml"},
 	"internal/house":            {4, "", ""},
+	"internal/proctest":         {4, ".", ""},
 	"client":                    {5, ". bucket policy ring transport", "grpc protobuf"}, // no module beside those of the rooms below
 	"client/httplimit":          {5, ". internal/ratefield", ""},
 	"client/grpclimit":          {5, ".", "grpc"},

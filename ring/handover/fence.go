@@ -89,6 +89,9 @@ func (o *offer) reopen(now time.Duration) {
 	o.joined, o.again, o.pause = false, now, offerFirst
 }
 
+// Waiting counts the states of a partition that wait here for its holder.
+func (m *Machine) Waiting(p uint32) int { return m.parts[p].waiting() }
+
 // waiting counts offers that nobody has joined.
 func (pt *part) waiting() (n int) {
 	for _, o := range pt.offers {

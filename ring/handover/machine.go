@@ -119,8 +119,9 @@ func (m *Machine) Role(p uint32) (Role, Gen) { return m.parts[p].role, m.parts[p
 func (m *Machine) Lineage(p uint32) uint64 { return m.parts[p].lineage }
 
 // Whom returns who may hold a partition that is not here, as far as is known: whom it
-// was given to or taken from, else its owner. The zero Node is nobody.
-func (m *Machine) Whom(p uint32) Node {
+// was given to or taken from, else, with a generation of 0, its owner. The zero Node is
+// nobody.
+func (m *Machine) Whom(p uint32) Ref {
 	pt := &m.parts[p]
 	best := Ref{Gen: pt.gen}
 	for _, r := range []Ref{pt.fwd, pt.known} {
@@ -130,11 +131,11 @@ func (m *Machine) Whom(p uint32) Node {
 	}
 	switch {
 	case best.Node != none:
-		return best.Node
+		return best
 	case pt.role == RolePending && m.live(pt.want.asked):
-		return pt.want.asked
+		return Ref{Node: pt.want.asked}
 	}
-	return m.view.Owner(p)
+	return Ref{Node: m.view.Owner(p)}
 }
 
 // Step carries out one event and returns what is to be done, in this order. now

@@ -574,6 +574,7 @@ type Item struct {
 	Charges   []*Charge              `protobuf:"bytes,4,rep,name=charges,proto3" json:"charges,omitempty"`
 	Each      bool                   `protobuf:"varint,5,opt,name=each,proto3" json:"each,omitempty"`                               // a charge that has room counts even if another one denies
 	BudgetNs  int64                  `protobuf:"zigzag64,6,opt,name=budget_ns,json=budgetNs,proto3" json:"budget_ns,omitempty"`     // the caller waits no longer than this
+	HintGen   uint64                 `protobuf:"varint,7,opt,name=hint_gen,json=hintGen,proto3" json:"hint_gen,omitempty"`          // generation of the handover because of which the item comes here; 0 for none
 	Ids       [][]byte               `protobuf:"bytes,16,rep,name=ids,proto3" json:"ids,omitempty"`                                 // 16 bytes each: what to renew, release or settle
 	Cost      int64                  `protobuf:"zigzag64,17,opt,name=cost,proto3" json:"cost,omitempty"`                            // of a settlement, whole tokens; other calls have it in their charges
 	CostNanos int32                  `protobuf:"zigzag32,18,opt,name=cost_nanos,json=costNanos,proto3" json:"cost_nanos,omitempty"` // billionths of a token to add to the cost
@@ -653,6 +654,13 @@ func (x *Item) GetEach() bool {
 func (x *Item) GetBudgetNs() int64 {
 	if x != nil {
 		return x.BudgetNs
+	}
+	return 0
+}
+
+func (x *Item) GetHintGen() uint64 {
+	if x != nil {
+		return x.HintGen
 	}
 	return 0
 }
@@ -2991,20 +2999,21 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\baccuracy\x18\r \x01(\rR\baccuracy\x12\x15\n" +
 	"\x06ttl_ns\x18\x10 \x01(\x12R\x05ttlNs\x12\x15\n" +
 	"\x06max_ns\x18\x11 \x01(\x12R\x05maxNs\x12\x0e\n" +
-	"\x02id\x18\x12 \x01(\x06R\x02idJ\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\xa6\x02\n" +
+	"\x02id\x18\x12 \x01(\x06R\x02idJ\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\xbb\x02\n" +
 	"\x04Item\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12\x12\n" +
 	"\x04verb\x18\x03 \x01(\rR\x04verb\x124\n" +
 	"\acharges\x18\x04 \x03(\v2\x1a.bucketring.peer.v1.ChargeR\acharges\x12\x12\n" +
 	"\x04each\x18\x05 \x01(\bR\x04each\x12\x1b\n" +
-	"\tbudget_ns\x18\x06 \x01(\x12R\bbudgetNs\x12\x10\n" +
+	"\tbudget_ns\x18\x06 \x01(\x12R\bbudgetNs\x12\x19\n" +
+	"\bhint_gen\x18\a \x01(\x04R\ahintGen\x12\x10\n" +
 	"\x03ids\x18\x10 \x03(\fR\x03ids\x12\x12\n" +
 	"\x04cost\x18\x11 \x01(\x12R\x04cost\x12\x1d\n" +
 	"\n" +
 	"cost_nanos\x18\x12 \x01(\x11R\tcostNanos\x12\x18\n" +
 	"\aversion\x18\x13 \x01(\x12R\aversion\x12\x14\n" +
-	"\x05token\x18\x14 \x01(\fR\x05tokenJ\x04\b\a\x10\bJ\x04\b\b\x10\x10\"\x86\x01\n" +
+	"\x05token\x18\x14 \x01(\fR\x05tokenJ\x04\b\b\x10\x10\"\x86\x01\n" +
 	"\x06Charge\x12\x10\n" +
 	"\x03def\x18\x01 \x01(\rR\x03def\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x12\n" +

@@ -1,0 +1,131 @@
+// failover.go answers for a holder that nobody hears: the node that has its copies acts
+// for it, with a count of its own that the next holder gets.
+
+package node
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/bucketring/bucketring/ring"
+	"github.com/bucketring/bucketring/ring/handover"
+	"github.com/bucketring/bucketring/transport/peerpb"
+)
+
+const (
+	doubtFor   = 30 * time.Millisecond  // that others have to say that they hear it
+	doubtAgain = 100 * time.Millisecond // after one has said so
+)
+
+// failover has what this node thinks of holders that it does not hear.
+type failover struct {
+	doubts map[handover.Node]*doubt
+	acting map[uint32]uint64 // generation of the copy, by partition
+}
+
+// A doubt is a question to all others whether they hear a node.
+type doubt struct {
+	waiting map[handover.Node]bool // have not answered
+	until   time.Time              // when to act, or to ask again
+	heard   bool                   // by somebody
+	acting  bool
+}
+
+// watchHolders looks who is not heard any more, and who is again.
+func (m *mover) watchHolders() {
+	for _, n := range m.view.peers {
+		d := m.failover.doubts[n]
+		switch hears := m.msgs.Hears(m.view.members[n].Addr); {
+		case hears && d != nil:
+			delete(m.failover.doubts, n)
+			if d.acting {
+				m.endActing()
+			}
+		case hears:
+		case d == nil || d.heard && !time.Now().Before(d.until):
+			m.doubt(n)
+		case !d.acting && !d.heard && (len(d.waiting) == 0 || !time.Now().Before(d.until)):
+			d.acting = true
+			m.act4(n)
+		}
+	}
+}
+
+// doubt asks all others whether they hear a node.
+func (m *mover) doubt(n handover.Node) {
+	d := &doubt{waiting: map[handover.Node]bool{}, until: time.Now().Add(doubtFor)}
+	for _, other := range m.view.peers {
+		if other != n && m.msgs.Hears(m.view.members[other].Addr) {
+			d.waiting[other] = true
+			m.send(other, &peerpb.Msg{Of: &peerpb.Msg_Hear{Hear: &peerpb.Hear{Node: n.Name, Boot: n.Boot, Ask: true}}})
+		}
+	}
+	if m.failover.doubts == nil {
+		m.failover.doubts = map[handover.Node]*doubt{}
+	}
+	m.failover.doubts[n] = d
+}
+
+// hearsay answers such a question, or takes an answer.
+func (m *mover) hearsay(from handover.Node, h *peerpb.Hear) {
+	n := handover.Node{Name: h.GetNode(), Boot: h.GetBoot()}
+	if h.GetAsk() {
+		member, known := m.view.members[n]
+		yes := known && m.msgs.Hears(member.Addr)
+		m.send(from, &peerpb.Msg{Of: &peerpb.Msg_Hear{Hear: &peerpb.Hear{Node: n.Name, Boot: n.Boot, Yes: yes}}})
+		return
+	}
+	if d := m.failover.doubts[n]; d != nil && !d.acting {
+		delete(d.waiting, from)
+		if h.GetYes() && !d.heard {
+			d.heard, d.until = true, time.Now().Add(doubtAgain)
+		}
+		m.watchHolders()
+	}
+}
+
+// act4 opens the copies of a holder's partitions. Its next holder gets what is counted
+// here beside them, under a lineage of its own.
+func (m *mover) act4(n handover.Node) {
+	now := m.local.clock.now()
+	if m.failover.acting == nil {
+		m.failover.acting = map[uint32]uint64{}
+	}
+	for p, r := range m.replicas.of {
+		if _, already := m.failover.acting[p]; r.from == n && r.drop.IsZero() && !already {
+			m.local.acting.Open(p, r.gen, rand.Uint64(), r.state(), now)
+			m.failover.acting[p] = r.gen
+		}
+	}
+	if len(m.failover.acting) > 0 {
+		m.log.Warn("acting for a node that nobody hears", "peer", n.Name, "partitions", len(m.failover.acting))
+	}
+	m.stats.acting.Store(int64(len(m.failover.acting)))
+}
+
+// endActing ends all acting, and endActingFor that for one partition. What was counted
+// is offered to the holder.
+func (m *mover) endActing() {
+	for p := range uint32(ring.Partitions) { // in order
+		if len(m.failover.acting) == 0 {
+			break
+		}
+		m.endActingFor(p)
+	}
+	for _, d := range m.failover.doubts {
+		d.acting = false
+	}
+}
+
+func (m *mover) endActingFor(p uint32) {
+	gen, acting := m.failover.acting[p]
+	if !acting {
+		return
+	}
+	delete(m.failover.acting, p)
+	m.stats.acting.Store(int64(len(m.failover.acting)))
+	s := m.local.acting.CloseChanged(p, m.local.clock.now())
+	if s != nil && len(s.Records)+len(s.Reserved) > 0 {
+		m.step(handover.Left{Part: p, Copy: handover.Copy{Gen: handover.Gen(gen), Lineage: s.Lineage, State: s}})
+	}
+}

@@ -1,0 +1,166 @@
+// forward.go asks the node that has a partition, and follows it where it moves.
+
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/ring"
+)
+
+const (
+	maxHints = 2 // that one call follows to other nodes
+	maxTurns = 8 // of one call, waiting for its partition here among them
+)
+
+// A target is whom to ask.
+type target struct {
+	member ring.Member
+	gen    uint64 // of the handover by which it is known
+}
+
+// A search is one call on its way to whoever has its partition.
+type search struct {
+	node   *Node
+	part   uint32
+	said   []target // who did not have it, and of which handover it knew
+	hints  int
+	silent string // who does not answer
+}
+
+// forward asks whoever should have the partition. One that has not names another one or
+// waits for it; that one is asked then. For a node that does not answer its successor
+// may.
+func (n *Node) forward(ctx context.Context, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
+	asking, cancel := n.withBudget(ctx)
+	defer cancel()
+	s := search{node: n, part: partOf(hash, req)}
+	to, ok := n.whom(s.part)
+	for turn := 0; ok && turn < maxTurns && asking.Err() == nil; turn++ {
+		d, err := n.ask(asking, to, hash, req)
+		if err == nil {
+			return d, nil
+		}
+		if errors.Is(err, bucketring.ErrInvalid) {
+			return bucketring.Decision{}, err
+		}
+		if ctx.Err() != nil {
+			return bucketring.Decision{}, ctx.Err()
+		}
+		to, ok = s.next(asking, to, err)
+	}
+	return n.fallback(n.Ring(), hash, req)
+}
+
+// next returns whom to ask after a node that could not decide; ok is false for nobody.
+func (s *search) next(ctx context.Context, asked target, err error) (to target, ok bool) {
+	n := s.node
+	self := asked.member.Name == n.cfg.Name
+	if !self {
+		n.stats.failed(err)
+	}
+	var refusal *bucketring.NotOwner
+	switch {
+	case errors.As(err, &refusal) && self && refusal.Soon != nil:
+		await(ctx, refusal.Soon)
+		return n.whom(s.part)
+	case errors.As(err, &refusal):
+		s.said = append(s.said, target{asked.member, refusal.Gen})
+		return s.hinted(refusal)
+	case self || s.silent != "":
+		return target{}, false
+	}
+	s.silent = asked.member.Name
+	return n.heir(s.part, s.silent)
+}
+
+// hinted returns the member that a refusing node named, if this node knows it. One that
+// was asked before is asked again only if it has got the partition since.
+func (s *search) hinted(refusal *bucketring.NotOwner) (target, bool) {
+	for _, old := range s.said {
+		if old.member.Name == refusal.Hint && refusal.Gen <= old.gen {
+			return target{}, false
+		}
+	}
+	m, known := s.node.Ring().Find(refusal.Hint)
+	self := refusal.Hint == s.node.cfg.Name
+	if !known || refusal.Hint == s.silent || !self && s.hints == maxHints {
+		return target{}, false
+	}
+	if !self {
+		s.hints++
+	}
+	return target{m, refusal.Gen}, true
+}
+
+// ask has one node decide, this one or another.
+func (n *Node) ask(ctx context.Context, to target, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
+	hinted := *req
+	hinted.Hinted = to.gen
+	if to.member.Name == n.cfg.Name {
+		return n.local.Take(ctx, hinted)
+	}
+	if n.cfg.Peers == nil {
+		return bucketring.Decision{}, bucketring.ErrUnavailable
+	}
+	d, err := n.cfg.Peers.Peer(to.member.Addr).Take(ctx, hinted)
+	if err != nil {
+		return d, err
+	}
+	n.stats.forwarded.Add(1)
+	d.Node, d.Owner = n.cfg.Name, to.member.Name
+	d.Degraded = d.Source == bucketring.SourceReplica
+	now := n.local.clock.now()
+	stamp(&d, now, req)
+	n.seen.note(hash, req, &d, now.Mono)
+	return d, nil
+}
+
+// await waits for a change, or until the call must go on without it.
+func await(ctx context.Context, soon <-chan struct{}) {
+	select {
+	case <-soon:
+	case <-ctx.Done():
+	}
+}
+
+func (n *Node) whom(part uint32) (target, bool) {
+	m, gen, ok := n.local.whom(part)
+	return target{m, gen}, ok
+}
+
+// heirs are the rings without one of their members, for the time that it is silent.
+type heirs struct {
+	mu      sync.Mutex
+	of      *ring.Ring
+	without map[string]*ring.Ring // by the name of the silent member; guarded by mu
+}
+
+// heir returns who would own a partition if its owner were gone: it has the copies.
+func (n *Node) heir(part uint32, silent string) (target, bool) {
+	r := n.Ring()
+	n.heirs.mu.Lock()
+	defer n.heirs.mu.Unlock()
+	if n.heirs.of != r {
+		n.heirs.of, n.heirs.without = r, map[string]*ring.Ring{}
+	}
+	without := n.heirs.without[silent]
+	if without == nil {
+		var others []ring.Member
+		for _, m := range r.Members {
+			if m.Name != silent {
+				others = append(others, m)
+			}
+		}
+		var err error
+		if without, err = ring.NewBuilder(n.cfg.Placer, "").Build(others); err != nil || len(others) == 0 {
+			return target{}, false
+		}
+		n.heirs.without[silent] = without
+	}
+	m, ok := without.Owner(part)
+	return target{member: m}, ok
+}

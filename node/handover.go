@@ -1,0 +1,306 @@
+// handover.go drives package ring/handover: it carries the messages of the ownership
+// protocol, and has partitions close, travel and open in the table.
+
+package node
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bucketring/bucketring/bucket"
+	"github.com/bucketring/bucketring/ring"
+	"github.com/bucketring/bucketring/ring/handover"
+	"github.com/bucketring/bucketring/transport/peerpb"
+)
+
+// Messages bring what nodes tell each other. What is sent may be lost.
+type Messages interface {
+	// Send brings a message to one start of the member at addr. It never waits.
+	Send(addr string, boot uint64, m *peerpb.Msg)
+	// Session numbers the links to addr; 0 means that there is none now. What was sent
+	// under an earlier number may be lost.
+	Session(addr string) uint64
+	// Hears reports whether the member at addr was heard of lately.
+	Hears(addr string) bool
+}
+
+// beat is how often the protocol looks at the time, and copies are sent.
+const beat = 10 * time.Millisecond
+
+// A mover has the partitions of one node: which are here, which are on their way, and
+// whom to ask for the others.
+type mover struct {
+	local *Local
+	msgs  Messages
+	log   *slog.Logger
+
+	roles  [ring.Partitions]atomic.Uint32
+	routes [ring.Partitions]atomic.Pointer[route] // nil is the owner by the ring
+
+	mu    sync.Mutex
+	queue []func()                 // what run has to do; guarded by mu
+	soon  map[uint32]chan struct{} // closed when a role changes; guarded by mu
+	wake  chan struct{}            // one slot: the queue is not empty
+
+	// All below belongs to run.
+	machine    *handover.Machine
+	self       handover.Node
+	view       *ringView
+	began      time.Time
+	installing map[uint32]*install
+	drained    chan struct{} // closed once the machine says so; nil if nobody asked
+	copies     copies        // of ours, at others
+	replicas   replicas      // of others, here
+	failover   failover
+	asleep     asleep
+
+	stats moverStats
+}
+
+// A route is whom to ask for a partition.
+type route struct {
+	member ring.Member
+	gen    uint64 // 0 for a guess
+}
+
+// An install is a partition on its way into the table.
+type install struct {
+	gen, lineage uint64
+	states       []*bucket.State
+}
+
+func newMover(l *Local, msgs Messages, log *slog.Logger) *mover {
+	m := &mover{
+		local: l, msgs: msgs, log: log, wake: make(chan struct{}, 1), soon: map[uint32]chan struct{}{}, began: time.Now(),
+		installing: map[uint32]*install{},
+	}
+	m.replicas.of = map[uint32]*replica{}
+	m.copies.sent = map[uint32]copySent{}
+	return m
+}
+
+// post has run do something, soon and in order.
+func (m *mover) post(do func()) {
+	m.mu.Lock()
+	m.queue = append(m.queue, do)
+	m.mu.Unlock()
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run carries out the protocol until ctx is done.
+func (m *mover) run(ctx context.Context) {
+	ticker := time.NewTicker(beat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.wake:
+		case <-ticker.C:
+			if m.machine != nil {
+				m.beat()
+			}
+		}
+		m.mu.Lock()
+		queue := m.queue
+		m.queue = nil
+		m.mu.Unlock()
+		for _, do := range queue {
+			do()
+		}
+	}
+}
+
+// beat does what time brings.
+func (m *mover) beat() {
+	now := m.local.clock.now()
+	m.wakeUp(now)
+	m.step(handover.Tick{})
+	m.replicate(now)
+	m.watchHolders()
+}
+
+// setRing takes a new ring. The first one makes the machine.
+func (m *mover) setRing(r *ring.Ring) {
+	m.post(func() {
+		if m.machine == nil {
+			at := slices.IndexFunc(r.Members, func(one ring.Member) bool { return one.Name == m.local.name })
+			if at < 0 {
+				return
+			}
+			m.self = nodeOf(r.Members[at])
+			m.view = newView(r, m.self)
+			m.machine = handover.New(m.self, ring.Partitions, m.view)
+			m.local.sure.until.Store(m.local.clock.now().Mono + int64(pauseFor))
+			m.copies.allAgain(m)
+			m.step(handover.Tick{})
+			return
+		}
+		m.view = newView(r, m.self)
+		m.endActing() // who owns now gets what was counted meanwhile
+		m.step(handover.RingChanged{View: m.view})
+		m.reroute()
+		m.copies.allAgain(m)
+	})
+}
+
+// step feeds the machine, and what it asks for in turn.
+func (m *mover) step(ev handover.Event) {
+	for next := []handover.Event{ev}; len(next) > 0; next = next[1:] {
+		for _, a := range m.machine.Step(time.Since(m.began), next[0]) {
+			if frozen, ok := m.act(a); ok {
+				next = append(next, frozen)
+			}
+		}
+	}
+}
+
+// act carries out an action. A partition that was frozen is told back.
+func (m *mover) act(a handover.Action) (frozen handover.Frozen, ok bool) {
+	now := m.local.clock.now()
+	switch a := a.(type) {
+	case handover.Send:
+		m.send(a.To, toWire(a.Msg, now))
+	case handover.Freeze:
+		began := time.Now()
+		s := m.local.table.Close(a.Part, now)
+		m.stats.froze(time.Since(began), s)
+		return handover.Frozen{Part: a.Part, State: s}, true
+	case handover.Install:
+		m.installing[a.Part] = &install{uint64(a.Gen), a.Lineage, []*bucket.State{stateOf(a.State)}}
+	case handover.Join:
+		if in := m.installing[a.Part]; in != nil {
+			in.states = append(in.states, stateOf(a.State))
+		} else if s := stateOf(a.State); s != nil {
+			m.local.table.Join(a.Part, s, now)
+		}
+	case handover.SetRole:
+		m.setRole(a, now)
+	case handover.Drained:
+		close(m.drained)
+	}
+	return frozen, false
+}
+
+func (m *mover) send(to handover.Node, msg *peerpb.Msg) {
+	if member, known := m.view.members[to]; known {
+		m.msgs.Send(member.Addr, to.Boot, msg)
+	}
+}
+
+// setRole makes calls meet a partition's new role.
+func (m *mover) setRole(a handover.SetRole, now bucket.Now) {
+	if a.Role == handover.RoleHold {
+		lineage := m.machine.Lineage(a.Part)
+		if in := m.installing[a.Part]; in != nil {
+			delete(m.installing, a.Part)
+			m.local.table.Open(a.Part, in.gen, in.lineage, nil, now, in.states...)
+			m.stats.received(in.states)
+		} else {
+			m.local.table.Relabel(a.Part, uint64(a.Gen), lineage, now)
+		}
+		m.replicas.forget(a.Part)
+		m.copies.again(a.Part)
+	}
+	m.roles[a.Part].Store(uint32(a.Role))
+	m.routeTo(a.Part)
+	m.mu.Lock()
+	soon := m.soon[a.Part]
+	delete(m.soon, a.Part)
+	m.mu.Unlock()
+	if soon != nil {
+		close(soon)
+	}
+}
+
+// changes returns a channel that is closed when the role of a partition changes.
+func (m *mover) changes(part uint32) <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.soon[part] == nil {
+		m.soon[part] = make(chan struct{})
+	}
+	return m.soon[part]
+}
+
+// reroute finds out anew whom to ask for each partition.
+func (m *mover) reroute() {
+	for p := range uint32(ring.Partitions) {
+		m.routeTo(p)
+	}
+}
+
+func (m *mover) routeTo(p uint32) {
+	whom := m.machine.Whom(p)
+	member, known := m.view.members[whom.Node]
+	if owner, _ := m.view.ring.Owner(p); !known || whom.Gen == 0 && member == owner {
+		m.routes[p].Store(nil)
+		return
+	}
+	if old := m.routes[p].Load(); old == nil || old.member != member || old.gen != uint64(whom.Gen) {
+		m.routes[p].Store(&route{member, uint64(whom.Gen)})
+	}
+}
+
+// hear takes messages of another node.
+func (m *mover) hear(from handover.Node, msgs []*peerpb.Msg) {
+	now := m.local.clock.now()
+	var all []func()
+	for _, msg := range msgs {
+		if decoded, ok := fromWire(msg, now); ok {
+			all = append(all, func() { m.received(from, decoded) })
+		} else if do := m.heardOther(from, msg, now); do != nil {
+			all = append(all, do)
+		}
+	}
+	m.post(func() {
+		for _, do := range all {
+			if m.machine != nil {
+				do()
+			}
+		}
+	})
+}
+
+// received feeds a message of the protocol to the machine.
+func (m *mover) received(from handover.Node, msg handover.Msg) {
+	if who, ok := msg.(handover.Who); ok {
+		m.endActingFor(who.Part) // the answer has what was counted so far
+	}
+	m.step(handover.Received{From: from, Msg: msg})
+	switch msg := msg.(type) {
+	case handover.Held:
+		m.routeTo(msg.Part)
+	case handover.Nudge:
+		m.routeTo(msg.Part)
+	case handover.Given:
+		m.routeTo(msg.Part)
+	}
+}
+
+// drain returns once all that is here was handed over, or ctx is done.
+func (m *mover) drain(ctx context.Context) error {
+	done := make(chan struct{})
+	m.post(func() {
+		if m.machine == nil || len(m.view.peers) == 0 {
+			close(done)
+			return
+		}
+		m.drained = done
+		m.endActing()
+		m.step(handover.Drain{})
+	})
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,57 @@
+package node
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/bucketring/bucketring/bucket"
+	"github.com/bucketring/bucketring/ring"
+)
+
+// MoveStats are figures of what has moved between nodes since a node began.
+type MoveStats struct {
+	In, Out  int64         // counters that came, and that were given away
+	Frozen   int64         // partitions that were frozen to be given away
+	Longest  time.Duration // that one of them took
+	Copied   int64         // counters copied to the next owner, again after each change
+	Acting   int64         // partitions that this node decides for a node that nobody hears
+	Pauses   int64         // times that this node was paused and asked others
+	Here     int           // partitions that are here
+	Replicas int64         // partitions of others that are copied here
+}
+
+// moverStats are the atomics behind MoveStats.
+type moverStats struct {
+	in, out, frozen, longest, copies, acting, pauses, replicas atomic.Int64
+}
+
+func (s *moverStats) froze(took time.Duration, state *bucket.State) {
+	s.frozen.Add(1)
+	if state != nil {
+		s.out.Add(int64(len(state.Records)))
+	}
+	s.longest.Store(max(s.longest.Load(), int64(took))) // only run writes it
+}
+
+func (s *moverStats) received(states []*bucket.State) {
+	for _, one := range states {
+		if one != nil {
+			s.in.Add(int64(len(one.Records)))
+		}
+	}
+}
+
+func (s *moverStats) copied(records int) { s.copies.Add(int64(records)) }
+
+func (m *mover) moveStats() MoveStats {
+	s, here := &m.stats, 0
+	for p := range uint32(ring.Partitions) {
+		if m.local.table.Here(p) {
+			here++
+		}
+	}
+	return MoveStats{
+		In: s.in.Load(), Out: s.out.Load(), Frozen: s.frozen.Load(), Longest: time.Duration(s.longest.Load()),
+		Copied: s.copies.Load(), Acting: s.acting.Load(), Pauses: s.pauses.Load(), Replicas: s.replicas.Load(), Here: here,
+	}
+}

@@ -158,7 +158,7 @@ func (b *tape) join() string {
 	for i := range b.pick(4) {
 		table.Apply(take(int64(b.pick(6)), i+8), c, now)
 	}
-	known := map[uint64]bool{}
+	known, rise := map[uint64]bool{}, false
 	for range 1 + b.pick(3) {
 		s := b.state(l, now)
 		if b.pick(2) == 0 {
@@ -167,7 +167,8 @@ func (b *tape) join() string {
 		before := seen(table, c, now)[0]
 		table.Join(0, s, now)
 		got := seen(table, c, now)[0]
-		if got.Remaining > before.Remaining && !mayRise(s, l, now, known) {
+		rise = rise || mayRise(s, l, now, known)
+		if got.Remaining > before.Remaining && !rise {
 			return fmt.Sprintf("%v: Remaining rises from %d to %d by a join of %+v", l, before.Remaining, got.Remaining, *s)
 		}
 		for _, r := range s.Records {

@@ -73,7 +73,8 @@ type Machine struct {
 	now   time.Duration
 	out   []Action
 
-	busy     []uint64 // a bit for each partition that time, or the next event, may change
+	busy     []uint64 // a bit for each partition that is not at rest: time may change it
+	touched  []uint32 // what this event was about
 	waiting  []uint32 // wanted, but not asked for yet
 	underWay int      // asked for
 
@@ -163,7 +164,10 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 		m.touchAll()
 	case Tick:
 	}
-	m.upkeepAll()
+	if _, tick := ev.(Tick); tick {
+		m.upkeepAll()
+	}
+	m.upkeepTouched()
 	if m.now >= m.nextAll {
 		m.tellAll()
 	}
@@ -175,7 +179,10 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 
 // touch has the rules held against a partition after this event, and touchAll
 // against all.
-func (m *Machine) touch(p uint32) { m.busy[p/64] |= 1 << (p % 64) }
+func (m *Machine) touch(p uint32) {
+	m.busy[p/64] |= 1 << (p % 64)
+	m.touched = append(m.touched, p)
+}
 
 func (m *Machine) touchAll() {
 	for p := range m.parts {
@@ -183,8 +190,7 @@ func (m *Machine) touchAll() {
 	}
 }
 
-// upkeepAll holds the rules against the partitions that are not at rest, and asks for
-// the next ones.
+// upkeepAll holds the rules against the partitions that are not at rest.
 func (m *Machine) upkeepAll() {
 	for i := range m.busy {
 		for bits := m.busy[i]; bits != 0; bits &= bits - 1 {
@@ -194,15 +200,34 @@ func (m *Machine) upkeepAll() {
 			}
 		}
 	}
-	for len(m.waiting) > 0 && m.underWay < atOnce {
-		p := m.waiting[0]
-		m.waiting = m.waiting[1:]
-		if pt := &m.parts[p]; pt.role == RolePending && !pt.asked {
-			pt.asked = true
-			m.underWay++
-			m.ask(p)
-			m.upkeep(p)
+}
+
+// upkeepTouched holds them against those that this event was about, and asks for the
+// next ones that are wanted.
+func (m *Machine) upkeepTouched() {
+	for i := 0; i < len(m.touched); i++ { // what this does may touch more
+		m.upkeep(m.touched[i])
+		for i+1 == len(m.touched) && len(m.waiting) > 0 && m.underWay < atOnce {
+			m.askNext()
 		}
+	}
+	for _, p := range m.touched {
+		if m.atRest(p) {
+			m.busy[p/64] &^= 1 << (p % 64)
+		}
+	}
+	m.touched = m.touched[:0]
+}
+
+// askNext asks for the next partition that is wanted.
+func (m *Machine) askNext() {
+	p := m.waiting[0]
+	m.waiting = m.waiting[1:]
+	if pt := &m.parts[p]; pt.role == RolePending && !pt.asked {
+		pt.asked = true
+		m.underWay++
+		m.ask(p)
+		m.touch(p)
 	}
 }
 

@@ -78,7 +78,7 @@ func newCluster(tb testing.TB, n int) []*member {
 // newMember starts a node and its listener for peers.
 func newMember(tb testing.TB, name string) (*member, ring.Member) {
 	tb.Helper()
-	cfg := transport.PeerConfig{Node: name, Boot: 1, RingSettings: ring.Placer{}.Settings()}
+	cfg := transport.PeerConfig{Node: name, Boot: func() uint64 { return 1 }, RingSettings: ring.Placer{}.Settings()}
 	pool := transport.NewPool(cfg)
 	tb.Cleanup(pool.Close)
 	n := newNode(tb, node.Config{Name: name, Peers: pool, Budget: patience})

@@ -26,8 +26,12 @@ func ShareOf(l bucketring.Limit, members int) bucketring.Limit { return shareOf(
 // UnixUp rounds Unix nanoseconds up to seconds.
 func UnixUp(ns int64) int64 { return unixUp(ns) }
 
-// ClockNow is the node's reading of its clocks.
-func (n *Node) ClockNow() bucket.Now { return n.local.clock.now() }
+// ClockNow is the node's reading of its clocks, the monotonic one since it began.
+func (n *Node) ClockNow() bucket.Now {
+	now := n.local.clock.now()
+	now.Mono -= int64(monoStart)
+	return now
+}
 
 // SetWallOff makes the node's clock see a wall clock that is off from the real
 // one, as it would once a second.

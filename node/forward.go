@@ -70,7 +70,7 @@ func (s *search) next(ctx context.Context, asked target, err error) (to target, 
 	case errors.As(err, &refusal):
 		s.said = append(s.said, target{asked.member, refusal.Gen})
 		return s.hinted(refusal)
-	case self || s.silent != "":
+	case self || s.silent != "" || n.local.mover == nil:
 		return target{}, false
 	}
 	s.silent = asked.member.Name

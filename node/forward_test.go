@@ -41,7 +41,8 @@ func TestRingsThatDisagree(t *testing.T) {
 		{"cycle of three", [][]string{nil, {"n3"}, {"n1"}}, []string{"n1>n2", "n1>n3"}, ""},
 		{"cycle of two behind", [][]string{nil, {"n3"}, {"n2"}}, []string{"n1>n2", "n1>n3"}, ""},
 		{"hint is right", [][]string{nil, {"n3"}, {"n3"}}, []string{"n1>n2", "n1>n3"}, "n3"},
-		{"second hint is not followed", [][]string{nil, {"n3"}, {"n4"}, {"n4"}}, []string{"n1>n2", "n1>n3"}, ""},
+		{"second hint is right", [][]string{nil, {"n3"}, {"n4"}, {"n4"}}, []string{"n1>n2", "n1>n3", "n1>n4"}, "n4"},
+		{"third hint is not followed", [][]string{nil, {"n3"}, {"n4"}, {"n5"}, {"n5"}}, []string{"n1>n2", "n1>n3", "n1>n4"}, ""},
 		{"hint to an unknown member", [][]string{nil, {"n9"}, nil}, []string{"n1>n2"}, ""},
 		{"no hint", [][]string{nil, {}, nil}, []string{"n1>n2"}, ""},
 	}

@@ -4,7 +4,10 @@
 package bucket_test
 
 import (
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -225,6 +228,48 @@ func TestJoinAddsUp(t *testing.T) {
 		}
 		if got := used(table.table, table.c, noon); got != want {
 			t.Errorf("Used after joining takes of 5, 7 and 3 = %d, want %d", got, want)
+		}
+	})
+}
+
+// TestJoinLosesNoCharge: while many take, another lineage is heard again and again.
+// Exactly what it has left is admitted.
+func TestJoinLosesNoCharge(t *testing.T) {
+	const takers, amount, theirs = 4, 2000, 7
+	eachKind(t, func(t *testing.T, l bucketring.Limit) {
+		if isBucket(l) {
+			l.Burst = amount // a wide one stays wide
+		} else {
+			l.Amount = amount
+		}
+		here, other := newSite(l, 1), newSite(l, 2)
+		other.take(noon, theirs)
+		s := other.table.Export(0, noon)
+		here.table.Join(0, s, noon)
+		var admitted, running atomic.Int64
+		running.Store(takers)
+		var wg sync.WaitGroup
+		for w := range takers {
+			wg.Go(func() {
+				defer running.Add(-1)
+				for i := range amount {
+					op := bucket.Op{N: 1}
+					if l.Kind == bucketring.KindConcurrency {
+						op.ID = idOf(1<<20 + i*takers + w)
+					}
+					if here.table.Apply(op, here.c, noon).Allowed {
+						admitted.Add(1)
+					}
+				}
+			})
+		}
+		for running.Load() > 0 {
+			here.table.Join(0, s, noon)
+			runtime.Gosched()
+		}
+		wg.Wait()
+		if got := admitted.Load(); got != amount-theirs {
+			t.Errorf("admitted %d of %d while %d were heard, want %d", got, amount, theirs, amount-theirs)
 		}
 	})
 }

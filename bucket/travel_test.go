@@ -23,14 +23,20 @@ type journey struct {
 	delay      time.Duration // of the way
 }
 
+// eachKindDrawn is a property of every kind.
+func eachKindDrawn(t *testing.T, holds func(t *rapid.T, l bucketring.Limit)) {
+	eachKind(t, func(t *testing.T, l bucketring.Limit) {
+		rapid.Check(t, func(t *rapid.T) { holds(t, l) })
+	})
+}
+
 // rounding is by how much a clock of a kind may be late beside the delay: starts of
 // windows are whole milliseconds, token buckets count microseconds.
 const rounding = 2 * time.Millisecond
 
 // travel makes two equal counters by the same calls, and has one of them moved.
-func travel(t *rapid.T, clock int64, at time.Duration, calls func(h *holder)) *journey {
+func travel(t *rapid.T, l bucketring.Limit, clock int64, at time.Duration, calls func(h *holder)) *journey {
 	delay := time.Duration(rapid.Int64Range(0, int64(5*time.Millisecond)).Draw(t, "delay"))
-	l := rapid.SampledFrom(kinds()).Draw(t, "kind").limit
 	j := &journey{home: newHolder(l, 1), away: newHolder(l, 1), moved: at, delay: delay}
 	calls(j.home)
 	calls(j.away)
@@ -41,14 +47,14 @@ func travel(t *rapid.T, clock int64, at time.Duration, calls func(h *holder)) *j
 // TestTravelKeepsWhatIsLeft: at the other node there is never more left than at home,
 // and not less than at home a delay ago.
 func TestTravelKeepsWhatIsLeft(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	eachKindDrawn(t, func(t *rapid.T, l bucketring.Limit) {
 		var waits []time.Duration
 		for range rapid.IntRange(1, 6).Draw(t, "calls") {
 			waits = append(waits, time.Duration(rapid.Int64Range(0, int64(4*time.Second)).Draw(t, "wait")))
 		}
 		costs := rapid.SliceOfN(rapid.Int64Range(1, 1<<17), len(waits), len(waits)).Draw(t, "costs")
 		at := time.Duration(0)
-		j := travel(t, clockOf(t), 25*time.Second, func(h *holder) {
+		j := travel(t, l, clockOf(t), 25*time.Second, func(h *holder) {
 			at = 0
 			for i, wait := range waits {
 				at += wait
@@ -69,9 +75,9 @@ func TestTravelKeepsWhatIsLeft(t *testing.T) {
 // TestTravelToYoungClock: at a node that has begun later than a window or a lease, it
 // ends no earlier.
 func TestTravelToYoungClock(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	eachKindDrawn(t, func(t *rapid.T, l bucketring.Limit) {
 		young := rapid.Int64Range(0, int64(time.Minute)).Draw(t, "clock")
-		j := travel(t, young-int64(25*time.Second), 25*time.Second, func(h *holder) { h.take(h.now(0), 9) })
+		j := travel(t, l, young-int64(25*time.Second), 25*time.Second, func(h *holder) { h.take(h.now(0), 9) })
 		for _, d := range []time.Duration{26 * time.Second, 59 * time.Second, 59*time.Second + 999*time.Millisecond} {
 			most := seen(j.home.table, j.home.c, j.home.now(d))[0].Remaining
 			if got := seen(j.away.table, j.away.c, j.away.now(d))[0].Remaining; got > most {
@@ -136,17 +142,15 @@ func leasesOf(h *holder, at, delay time.Duration) []bucket.Lease {
 // TestTravelOfReservations: a reservation keeps its id and what it has charged, ends a
 // delay later, and is settled at the other node as it would be at home, in its window.
 func TestTravelOfReservations(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	eachKindDrawn(t, func(t *rapid.T, l bucketring.Limit) {
+		if l.Kind == bucketring.KindConcurrency {
+			return // has leases
+		}
 		reserve := rapid.Int64Range(0, 9).Draw(t, "reserve")
-		j := travel(t, clockOf(t), 5*time.Second, func(h *holder) {
-			if h.c.Limit.Kind != bucketring.KindConcurrency {
-				h.table.Apply(take(reserve, 1), h.c, h.now(0))
-			}
+		j := travel(t, l, clockOf(t), 5*time.Second, func(h *holder) {
+			h.table.Apply(take(reserve, 1), h.c, h.now(0))
 			h.take(h.now(time.Second), 20)
 		})
-		if j.home.c.Limit.Kind == bucketring.KindConcurrency {
-			t.Skip("has leases")
-		}
 		want, got := reservedOf(j.home, j.moved, 0), reservedOf(j.away, j.moved, j.delay)
 		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Fatalf("%v: reservations at the other node (-want +got):\n%s", j.home.c.Limit, diff)

@@ -113,7 +113,7 @@ func (w *workload) limit(random *rand.Rand) bucketring.Limit {
 	l := all[i].limit
 	switch {
 	case l.Kind == bucketring.KindConcurrency:
-		l.Amount, l.TTL = 10, time.Second
+		l.Amount, l.TTL = 10, 10*time.Second
 	case l.Kind == bucketring.KindLevel:
 		l.Amount = 20
 	case l.Amount <= 1<<20 && l.Per%time.Second == 0:

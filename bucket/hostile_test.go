@@ -205,6 +205,11 @@ func (b *tape) use(table *bucket.Table, c bucket.Counter, now bucket.Now) string
 		}
 	}
 	table.Sweep(now, 1)
+	for _, r := range table.Export(0, now).Records {
+		if len(r.Key) > bucketring.MaxKeyLen {
+			return fmt.Sprintf("there is a counter of a key of %d bytes", len(r.Key))
+		}
+	}
 	there := bucket.New(bucket.Config{Closed: true})
 	there.Open(0, 9, 1, table.Export(0, now).Relative(now).Absolute(now), now)
 	there.Join(0, table.Close(0, now), now)
@@ -226,6 +231,25 @@ func TestHostileStates(t *testing.T) {
 		}
 		if fault := (&tape{data}).join(); fault != "" {
 			t.Fatalf("seed %d, tape %d: %s", seed, i, fault)
+		}
+	}
+}
+
+// TestMarksInAnyOrder: a record whose lineages are not sorted, or come twice, is read as
+// one that is right.
+func TestMarksInAnyOrder(t *testing.T) {
+	window, _ := windowAt(shapes()[1], noon.Wall)
+	mark := func(lineage, seq uint64, n int64) bucket.Mark {
+		return bucket.Mark{Lineage: lineage, Seq: seq, At: window, N: n}
+	}
+	marks := []bucket.Mark{mark(5, 2, 3), mark(7, 1, 1), mark(2, 1, 2), mark(5, 1, 9), mark(1, 1, 1)}
+	for _, lineage := range []uint64{1, 2, 5, 9} {
+		s := newSite(shapes()[1], lineage)
+		for range 2 {
+			s.table.Join(0, &bucket.State{Records: []bucket.Record{{Limit: s.c.Limit, Key: "k", Marks: marks}}}, noon)
+			if got := used(s.table, s.c, noon); got != 7 {
+				t.Errorf("lineage %d: Used = %d of %v, want 7", lineage, got, marks)
+			}
 		}
 	}
 }

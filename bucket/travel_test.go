@@ -62,6 +62,9 @@ func TestTravelKeepsWhatIsLeft(t *testing.T) {
 			}
 		})
 		d := j.moved + j.delay + rounding + time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "later"))
+		if rapid.Bool().Draw(t, "near the end") { // of what began with the first call
+			d = waits[0] + time.Minute + time.Duration(rapid.Int64Range(-int64(rounding), int64(rounding)).Draw(t, "beside"))
+		}
 		before := j.home.now(d - j.delay - rounding)
 		before.Wall = j.home.now(d).Wall // that clock is the same everywhere
 		least := seen(j.home.table, j.home.c, before)[0].Remaining

@@ -145,7 +145,7 @@ func (d *doors) close(ctx context.Context) {
 func (s *server) adminServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", s.metrics.Handler())
-	mux.Handle("/v1/admin/", httpapi.NewAdmin(httpapi.AdminConfig{Admin: s.keeper, Logger: s.log}))
+	mux.Handle("/v1/admin/", httpapi.NewAdmin(httpapi.AdminConfig{Admin: s.keeper, Drainer: (*drainer)(s), Logger: s.log}))
 	(&httpapi.Health{Checks: s.health.checks}).Register(mux)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

@@ -5,7 +5,10 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
+
+	"github.com/bucketring/bucketring/internal/httpapi"
 )
 
 const (
@@ -27,18 +30,60 @@ func (s *server) takeOver(ctx context.Context) {
 	}
 }
 
+// A leaving is the end of a node as far as others are concerned: it happens once,
+// because of a signal or because an operator asks. The zero value has not begun.
+type leaving struct {
+	once  sync.Once
+	began chan struct{} // closed when it begins
+	done  chan struct{} // closed when it has ended
+	asked chan struct{} // closed when the process shall end too
+	quit  sync.Once
+	err   error // that not all was handed over; read after done
+}
+
+func newLeaving() *leaving {
+	return &leaving{began: make(chan struct{}), done: make(chan struct{}), asked: make(chan struct{})}
+}
+
+// handOver gives all that this node holds to the others, while it answers on. It
+// returns once that is done; when it was done before, at once.
+func (s *server) handOver(ctx context.Context) {
+	s.leaving.once.Do(func() {
+		close(s.leaving.began)
+		defer close(s.leaving.done)
+		s.health.set(errors.New("draining"))
+		s.doors.notServing()
+		c := s.cluster.Load()
+		if c == nil {
+			return
+		}
+		began := time.Now()
+		if err := c.BeginLeave(ctx); err != nil {
+			s.log.Warn("not all others may know that this node leaves", "err", err)
+		}
+		giving, cancel := context.WithTimeout(ctx, max(s.cfg.Drain-goodbye, s.cfg.Drain/2))
+		defer cancel()
+		if s.leaving.err = s.node.Drain(giving); s.leaving.err != nil {
+			s.log.Error("not all counters were handed over: give --drain-timeout more time", "partitions", s.node.Stats().Moves.Here)
+			return
+		}
+		s.log.Info("handed over", "counters", s.node.Stats().Moves.Out, "took", time.Since(began).Round(time.Millisecond))
+	})
+	<-s.leaving.done
+}
+
 // drain lets the others take over, answers on for a moment, and closes the doors.
 // A node that failed to join or must stop does not linger.
 func (s *server) drain(orderly bool) {
 	began := time.Now()
-	s.health.set(errors.New("draining"))
-	s.doors.notServing()
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
 	defer cancel()
+	if orderly {
+		s.handOver(ctx)
+	}
+	s.health.set(errors.New("draining"))
+	s.doors.notServing()
 	if c := s.cluster.Load(); c != nil {
-		if orderly {
-			s.handOver(ctx)
-		}
 		if err := c.Leave(ctx); err != nil {
 			s.log.Warn("left without goodbye", "err", err)
 		}
@@ -54,17 +99,44 @@ func (s *server) drain(orderly bool) {
 	s.log.Info("stopped", "node", s.cfg.NodeName, "took", time.Since(began).Round(time.Millisecond))
 }
 
-// handOver gives all that this node holds to the others, while it answers on.
-func (s *server) handOver(ctx context.Context) {
-	began := time.Now()
-	if err := s.cluster.Load().BeginLeave(ctx); err != nil {
-		s.log.Warn("not all others may know that this node leaves", "err", err)
+// A drainer is the server as what an operator drains from afar.
+type drainer server
+
+var _ httpapi.Drainer = (*drainer)(nil)
+
+// Drain implements httpapi.Drainer.
+func (d *drainer) Drain() {
+	s := (*server)(d)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
+		defer cancel()
+		s.handOver(ctx)
+	}()
+	<-s.leaving.began
+}
+
+// Leave implements httpapi.Drainer.
+func (d *drainer) Leave() {
+	d.Drain()
+	d.leaving.quit.Do(func() { close(d.leaving.asked) })
+}
+
+// Progress implements httpapi.Drainer.
+func (d *drainer) Progress() httpapi.Progress {
+	moves := d.node.Stats().Moves
+	p := httpapi.Progress{State: "serving", PartitionsLeft: moves.Here, HandedOver: moves.Out}
+	select {
+	case <-d.leaving.done:
+		if p.State = "drained"; d.leaving.err != nil {
+			p.State = "incomplete"
+		}
+		return p
+	default:
 	}
-	giving, cancel := context.WithTimeout(ctx, max(s.cfg.Drain-goodbye, s.cfg.Drain/2))
-	defer cancel()
-	if err := s.node.Drain(giving); err != nil {
-		s.log.Error("not all counters were handed over: give --drain-timeout more time", "partitions", s.node.Stats().Moves.Here)
-		return
+	select {
+	case <-d.leaving.began:
+		p.State = "draining"
+	default:
 	}
-	s.log.Info("handed over", "counters", s.node.Stats().Moves.Out, "took", time.Since(began).Round(time.Millisecond))
+	return p
 }

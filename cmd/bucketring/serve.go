@@ -74,6 +74,7 @@ type server struct {
 	http    *httpapi.Handler
 	health  readiness
 	members membership
+	leaving *leaving
 	placer  ring.Placer
 	boot    atomic.Uint64                   // of this start; does not change once others know it
 	cluster atomic.Pointer[cluster.Cluster] // nil while joining, and for a node that stays alone
@@ -108,7 +109,7 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, ready func(*serve
 
 // open makes the parts of a node and its sockets. Nothing runs yet.
 func open(cfg *config, log *slog.Logger) (*server, error) {
-	s := &server{cfg: cfg, log: log, keys: &keyring{}, began: time.Now()}
+	s := &server{cfg: cfg, log: log, keys: &keyring{}, began: time.Now(), leaving: newLeaving()}
 	var err error
 	if cfg.KeyFile != "" {
 		if s.keys, err = readKeyring(cfg.KeyFile); err != nil {
@@ -274,6 +275,8 @@ func (s *server) wait(ctx, running context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case <-running.Done(): // a listener failed; the group has the error
+		return nil
+	case <-s.leaving.asked: // an operator wants it gone
 		return nil
 	case <-superseded:
 		return fmt.Errorf("another node with the name %s has started: give each node its own --node-name", s.cfg.NodeName)

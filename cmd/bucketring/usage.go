@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -79,13 +78,6 @@ func reloadCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "reload", Short: "Have a node load its policies anew", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			addr, _ := cmd.Flags().GetString("admin-addr")
-			if addr == "" {
-				addr = os.Getenv("BUCKETRING_ADMIN_ADDR")
-			}
-			if addr == "" {
-				addr = "127.0.0.1:7753"
-			}
 			var loaded struct {
 				Policies []struct {
 					Namespace string `json:"namespace"`
@@ -93,7 +85,7 @@ func reloadCommand() *cobra.Command {
 					Hash      string `json:"hash"`
 				} `json:"policies"`
 			}
-			if _, err := newAsker(addr).call(cmd.Context(), http.MethodPost, "/v1/admin/reload", nil, &loaded); err != nil {
+			if _, err := adminAsker(cmd).call(cmd.Context(), http.MethodPost, "/v1/admin/reload", nil, &loaded); err != nil {
 				return err
 			}
 			return output(cmd, loaded, func() string {
@@ -105,7 +97,7 @@ func reloadCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().String("admin-addr", "", "admin address of a node [BUCKETRING_ADMIN_ADDR] (default 127.0.0.1:7753)")
+	addAdminAddr(cmd)
 	addOutput(cmd)
 	return cmd
 }

@@ -51,6 +51,8 @@ type PolicyStatus struct {
 type AdminConfig struct {
 	// Admin does the work.
 	Admin Admin
+	// Drainer takes the node out of its cluster; nil if it cannot be.
+	Drainer Drainer
 	// Logger is told of panics and of errors that an Admin should not return. Nil
 	// means silence.
 	Logger *slog.Logger
@@ -59,7 +61,8 @@ type AdminConfig struct {
 // admin serves the calls of operators.
 type admin struct {
 	face
-	admin Admin
+	admin   Admin
+	drainer Drainer
 }
 
 // NewAdmin returns the handler of /v1/admin/ for the admin listener, which must
@@ -69,12 +72,13 @@ func NewAdmin(cfg AdminConfig) http.Handler {
 	if cfg.Admin == nil {
 		panic("httpapi: NewAdmin without an Admin")
 	}
-	a := &admin{admin: cfg.Admin}
+	a := &admin{admin: cfg.Admin, drainer: cfg.Drainer}
 	a.start(cfg.Logger)
 	a.mount([]route{
 		{"POST", "/v1/admin/reload", a.reload},
-		{"POST", "/v1/admin/drain", a.notYet("/v1/admin/drain", "a way to stop nodes from afar")},
-		{"POST", "/v1/admin/leave", a.notYet("/v1/admin/leave", "a way to stop nodes from afar")},
+		{"POST", "/v1/admin/drain", a.drain(Drainer.Drain)},
+		{"GET", "/v1/admin/drain", a.drain(nil)},
+		{"POST", "/v1/admin/leave", a.drain(Drainer.Leave)},
 		{"GET", "/v1/admin/policies", a.policies},
 		{"PUT", "/v1/admin/policies/{namespace}", a.put(cfg.Admin.PutPolicy)},
 		{"PUT", "/v1/admin/overrides/{namespace}", a.put(cfg.Admin.PutOverrides)},

@@ -92,12 +92,6 @@ func (f *face) wrongMethod(methods []string) http.HandlerFunc {
 	}
 }
 
-// notYet answers a call of the API that does not work yet.
-func (f *face) notYet(path, what string) http.HandlerFunc {
-	missing := problemf(http.StatusNotImplemented, "%s needs %s, which this version does not have", path, what)
-	return func(w http.ResponseWriter, r *http.Request) { f.fail(w, r, missing) }
-}
-
 func (f *face) notFound(paths []string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		near := bucketring.Suggest(r.URL.Path, paths)

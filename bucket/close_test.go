@@ -6,6 +6,9 @@ package bucket_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,6 +71,51 @@ func TestAway(t *testing.T) {
 			t.Errorf("Stats = %+v, want nothing", got)
 		}
 	})
+}
+
+// TestCloseChangedLosesNoCharge: what was charged since Open is in what CloseChanged
+// returns, also the very first charge of a counter that was opened.
+func TestCloseChangedLosesNoCharge(t *testing.T) {
+	rounds := 30000
+	if raceEnabled() {
+		rounds /= 10
+	}
+	l := bucketring.Limit{Algorithm: bucketring.FixedWindow, Amount: bucketring.Unlimited >> 20, Per: time.Minute}
+	origin, table := newSite(l, 1), bucket.New(bucket.Config{Closed: true})
+	origin.take(noon, 1)
+	start := origin.table.Export(0, noon)
+	table.TrackChanges(true)
+	var admitted, running atomic.Int64
+	running.Store(1)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for running.Load() > 0 {
+				if table.Take(origin.c, noon, 1).Allowed {
+					admitted.Add(1)
+				}
+			}
+		})
+	}
+	counted := int64(0)
+	for round := range uint64(rounds) {
+		table.Open(0, round+1, 2, start, noon)
+		if round%8 > 0 {
+			runtime.Gosched()
+		}
+		for _, r := range table.CloseChanged(0, noon).Records {
+			for _, m := range r.Marks {
+				if m.Lineage == 2 {
+					counted += m.N
+				}
+			}
+		}
+	}
+	running.Store(0)
+	wg.Wait()
+	if got := admitted.Load(); got != counted || got == 0 {
+		t.Errorf("admitted %d between Open and CloseChanged, which have counted %d", got, counted)
+	}
 }
 
 // BenchmarkClose takes a partition of 250 keys out of a table; opening it again is not

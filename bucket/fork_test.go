@@ -136,6 +136,27 @@ func TestForkOfBucketNeverRises(t *testing.T) {
 	})
 }
 
+// TestBucketOfAnEarlyClock: what a token bucket lacks at a moment that is still to come,
+// it lacks then, and more now.
+func TestBucketOfAnEarlyClock(t *testing.T) {
+	eachKind(t, func(t *testing.T, l bucketring.Limit) {
+		if !isBucket(l) {
+			t.Skip("not a token bucket")
+		}
+		for _, ahead := range []time.Duration{time.Millisecond, 700 * time.Millisecond} {
+			s, lacks := newSite(l, 1), l.Amount/2
+			m := bucket.Mark{Lineage: 2, At: int64(time.Duration(noon.Mono)+ahead) / 1000, N: lacks}
+			s.table.Join(0, &bucket.State{Records: []bucket.Record{{Limit: &l, Key: "k", Marks: []bucket.Mark{m}}}}, noon)
+			if got := used(s.table, s.c, noon); got < lacks {
+				t.Errorf("Used now = %d, want at least the %d in %v", got, lacks, ahead)
+			}
+			if got := used(s.table, s.c, after(ahead)); got != lacks {
+				t.Errorf("Used in %v = %d, want %d", ahead, got, lacks)
+			}
+		}
+	})
+}
+
 // TestForkHeardAfterReset: a reset takes back what the other lineage had counted, also
 // if it says the same again, and if the counter was swept meanwhile.
 func TestForkHeardAfterReset(t *testing.T) {
@@ -157,6 +178,31 @@ func TestForkHeardAfterReset(t *testing.T) {
 		one.hear(s, 0)
 		if got := used(one.table, one.c, noon); got != 0 {
 			t.Errorf("Used after a reset, a sweep and what was known = %d, want 0", got)
+		}
+	})
+}
+
+// TestOpenWithSeveralStates: who goes on with a lineage opens with the latest that any
+// state says of it, and with what others have counted, in any order.
+func TestOpenWithSeveralStates(t *testing.T) {
+	eachKind(t, func(t *testing.T, l bucketring.Limit) {
+		one, two := newHolder(l, 1), newHolder(l, 2)
+		one.take(noon, 2)
+		early := one.table.Export(0, noon)
+		one.take(noon, 5)
+		late := one.table.Export(0, noon)
+		two.take(noon, 3)
+		other := two.table.Export(0, noon)
+		want := int64(10)
+		if isBucket(l) {
+			want = 7
+		}
+		for _, states := range [][]*bucket.State{{early, late, other}, {late, other, early}, {other, early, late, early}, {nil, early, other, late}} {
+			table := bucket.New(bucket.Config{Closed: true})
+			table.Open(0, 3, 1, states[0], noon, states[1:]...)
+			if got := used(table, one.c, noon); got != want {
+				t.Errorf("Used after opening with 2 and 7 of lineage 1, and 3 of another = %d, want %d", got, want)
+			}
 		}
 	})
 }

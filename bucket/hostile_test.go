@@ -235,25 +235,6 @@ func TestHostileStates(t *testing.T) {
 	}
 }
 
-// TestMarksInAnyOrder: a record whose lineages are not sorted, or come twice, is read as
-// one that is right.
-func TestMarksInAnyOrder(t *testing.T) {
-	window, _ := windowAt(shapes()[1], noon.Wall)
-	mark := func(lineage, seq uint64, n int64) bucket.Mark {
-		return bucket.Mark{Lineage: lineage, Seq: seq, At: window, N: n}
-	}
-	marks := []bucket.Mark{mark(5, 2, 3), mark(7, 1, 1), mark(2, 1, 2), mark(5, 1, 9), mark(1, 1, 1)}
-	for _, lineage := range []uint64{1, 2, 5, 9} {
-		s := newSite(shapes()[1], lineage)
-		for range 2 {
-			s.table.Join(0, &bucket.State{Records: []bucket.Record{{Limit: s.c.Limit, Key: "k", Marks: marks}}}, noon)
-			if got := used(s.table, s.c, noon); got != 7 {
-				t.Errorf("lineage %d: Used = %d of %v, want 7", lineage, got, marks)
-			}
-		}
-	}
-}
-
 // FuzzJoin lets the fuzzer write the states.
 func FuzzJoin(f *testing.F) {
 	for i := range byte(len(kinds())) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/bucketring/bucketring/bucket"
 	"github.com/bucketring/bucketring/ring"
 	"github.com/bucketring/bucketring/ring/handover"
 	"github.com/bucketring/bucketring/transport/peerpb"
@@ -46,7 +47,7 @@ func (m *mover) watchHolders() {
 			m.doubt(n)
 		case !d.acting && !d.heard && (len(d.waiting) == 0 || !time.Now().Before(d.until)):
 			d.acting = true
-			m.act4(n)
+			m.actFor(n)
 		}
 	}
 }
@@ -84,9 +85,9 @@ func (m *mover) hearsay(from handover.Node, h *peerpb.Hear) {
 	}
 }
 
-// act4 opens the copies of a holder's partitions. Its next holder gets what is counted
+// actFor opens the copies of a holder's partitions. Its next holder gets what is counted
 // here beside them, under a lineage of its own.
-func (m *mover) act4(n handover.Node) {
+func (m *mover) actFor(n handover.Node) {
 	now := m.local.clock.now()
 	if m.failover.acting == nil {
 		m.failover.acting = map[uint32]uint64{}
@@ -118,14 +119,22 @@ func (m *mover) endActing() {
 }
 
 func (m *mover) endActingFor(p uint32) {
-	gen, acting := m.failover.acting[p]
-	if !acting {
-		return
+	gen := m.failover.acting[p]
+	if s := m.stopActing(p); s != nil {
+		m.step(handover.Left{Part: p, Copy: handover.Copy{Gen: handover.Gen(gen), Lineage: s.Lineage, State: s}})
+	}
+}
+
+// stopActing returns what was counted for a partition meanwhile; nil for nothing.
+func (m *mover) stopActing(p uint32) *bucket.State {
+	if _, acting := m.failover.acting[p]; !acting {
+		return nil
 	}
 	delete(m.failover.acting, p)
 	m.stats.acting.Store(int64(len(m.failover.acting)))
 	s := m.local.acting.CloseChanged(p, m.local.clock.now())
-	if s != nil && len(s.Records)+len(s.Reserved) > 0 {
-		m.step(handover.Left{Part: p, Copy: handover.Copy{Gen: handover.Gen(gen), Lineage: s.Lineage, State: s}})
+	if s == nil || len(s.Records)+len(s.Reserved) == 0 {
+		return nil
 	}
+	return s
 }

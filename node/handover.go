@@ -52,6 +52,7 @@ type mover struct {
 	view       *ringView
 	began      time.Time
 	installing map[uint32]*install
+	wanting    time.Time     // since when partitions are missing; zero if none are
 	drained    chan struct{} // closed once the machine says so; nil if nobody asked
 	copies     copies        // of ours, at others
 	replicas   replicas      // of others, here
@@ -144,7 +145,6 @@ func (m *mover) setRing(r *ring.Ring) {
 			return
 		}
 		m.view = newView(r, m.self)
-		m.endActing() // who owns now gets what was counted meanwhile
 		m.step(handover.RingChanged{View: m.view})
 		m.reroute()
 		m.copies.allAgain(m)
@@ -160,6 +160,15 @@ func (m *mover) step(ev handover.Event) {
 			}
 		}
 	}
+	switch wanted := m.machine.Wanted(); {
+	case wanted > 0 && m.wanting.IsZero():
+		m.wanting = time.Now()
+	case wanted == 0 && !m.wanting.IsZero():
+		took := time.Since(m.wanting)
+		m.wanting = time.Time{}
+		m.stats.tookOver(took)
+		m.log.Info("all partitions are here", "took", took.Round(time.Microsecond))
+	}
 }
 
 // act carries out an action. A partition that was frozen is told back.
@@ -174,7 +183,7 @@ func (m *mover) act(a handover.Action) (frozen handover.Frozen, ok bool) {
 		m.stats.froze(time.Since(began), s)
 		return handover.Frozen{Part: a.Part, State: s}, true
 	case handover.Install:
-		m.installing[a.Part] = &install{uint64(a.Gen), a.Lineage, []*bucket.State{stateOf(a.State)}}
+		m.installing[a.Part] = &install{uint64(a.Gen), a.Lineage, []*bucket.State{stateOf(a.State), m.stopActing(a.Part)}}
 	case handover.Join:
 		if in := m.installing[a.Part]; in != nil {
 			in.states = append(in.states, stateOf(a.State))
@@ -277,6 +286,9 @@ func (m *mover) received(from handover.Node, msg handover.Msg) {
 	m.step(handover.Received{From: from, Msg: msg})
 	switch msg := msg.(type) {
 	case handover.Held:
+		if gen, acting := m.failover.acting[msg.Part]; acting && uint64(msg.Gen) > gen {
+			m.endActingFor(msg.Part) // another one has taken over
+		}
 		m.routeTo(msg.Part)
 	case handover.Nudge:
 		m.routeTo(msg.Part)
@@ -285,7 +297,11 @@ func (m *mover) received(from handover.Node, msg handover.Msg) {
 	}
 }
 
-// drain returns once all that is here was handed over, or ctx is done.
+// allLeave is how long a node that leaves waits for somebody who does not.
+const allLeave = time.Second
+
+// drain returns once all that is here was handed over, or ctx is done. When all nodes
+// leave, nobody is left to have it: it does not wait for long then.
 func (m *mover) drain(ctx context.Context) error {
 	done := make(chan struct{})
 	m.post(func() {
@@ -297,10 +313,19 @@ func (m *mover) drain(ctx context.Context) error {
 		m.endActing()
 		m.step(handover.Drain{})
 	})
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	look := time.NewTicker(allLeave / 10)
+	defer look.Stop()
+	for alone := time.Duration(0); alone < allLeave; alone += allLeave / 10 {
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+			if len(m.local.ring.Load().Members) > 0 {
+				alone = 0
+			}
+		}
 	}
+	return nil
 }

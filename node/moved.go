@@ -13,6 +13,7 @@ type MoveStats struct {
 	In, Out  int64         // counters that came, and that were given away
 	Frozen   int64         // partitions that were frozen to be given away
 	Longest  time.Duration // that one of them took
+	TookOver time.Duration // until all partitions were here after the last change
 	Copied   int64         // counters copied to the next owner, again after each change
 	Acting   int64         // partitions that this node decides for a node that nobody hears
 	Pauses   int64         // times that this node was paused and asked others
@@ -22,7 +23,7 @@ type MoveStats struct {
 
 // moverStats are the atomics behind MoveStats.
 type moverStats struct {
-	in, out, frozen, longest, copies, acting, pauses, replicas atomic.Int64
+	in, out, frozen, longest, took, copies, acting, pauses, replicas atomic.Int64
 }
 
 func (s *moverStats) froze(took time.Duration, state *bucket.State) {
@@ -41,6 +42,8 @@ func (s *moverStats) received(states []*bucket.State) {
 	}
 }
 
+func (s *moverStats) tookOver(d time.Duration) { s.took.Store(int64(d)) }
+
 func (s *moverStats) copied(records int) { s.copies.Add(int64(records)) }
 
 func (m *mover) moveStats() MoveStats {
@@ -52,6 +55,7 @@ func (m *mover) moveStats() MoveStats {
 	}
 	return MoveStats{
 		In: s.in.Load(), Out: s.out.Load(), Frozen: s.frozen.Load(), Longest: time.Duration(s.longest.Load()),
-		Copied: s.copies.Load(), Acting: s.acting.Load(), Pauses: s.pauses.Load(), Replicas: s.replicas.Load(), Here: here,
+		TookOver: time.Duration(s.took.Load()),
+		Copied:   s.copies.Load(), Acting: s.acting.Load(), Pauses: s.pauses.Load(), Replicas: s.replicas.Load(), Here: here,
 	}
 }

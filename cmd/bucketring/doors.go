@@ -34,8 +34,12 @@ type doors struct {
 	closers []func(context.Context) // in the order in which they close
 }
 
-// open binds all sockets, so that what is taken shows before anything starts.
-func (d *doors) open(at listen) error {
+// open binds all sockets, so that what is taken shows before anything starts. A nil
+// bind opens TCP sockets.
+func (d *doors) open(at listen, bind func(addr string) (net.Listener, error)) error {
+	if bind == nil {
+		bind = func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+	}
 	d.gossip, d.health = at.Gossip, health.NewServer()
 	for _, door := range []struct {
 		name, addr string
@@ -47,7 +51,7 @@ func (d *doors) open(at listen) error {
 		if door.addr == "" {
 			continue
 		}
-		l, err := net.Listen("tcp", door.addr)
+		l, err := bind(door.addr)
 		if err != nil {
 			d.closeSockets()
 			return fmt.Errorf("%s: %w: choose another address with --%s", door.name, err, door.name)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,7 @@ func untilEOF(ctx context.Context, in io.Reader) context.Context {
 type server struct {
 	cfg   *config
 	log   *slog.Logger
+	seams seams
 	keys  *keyring
 	began time.Time
 
@@ -80,13 +82,25 @@ type server struct {
 	cluster atomic.Pointer[cluster.Cluster] // nil while joining, and for a node that stays alone
 }
 
+// seams are what tests replace. The zero value is the network.
+type seams struct {
+	listen  func(addr string) (net.Listener, error) // nil opens a TCP socket
+	dial    func(ctx context.Context, addr string) (net.Conn, error)
+	cluster cluster.Seams
+}
+
 // serve runs a node until ctx is done, and then drains it. ready, if set, is
 // called once the node answers.
 func serve(ctx context.Context, cfg *config, log *slog.Logger, ready func(*server)) error {
-	s, err := open(cfg, log)
+	s, err := open(cfg, log, seams{})
 	if err != nil {
 		return err
 	}
+	return s.serve(ctx, ready)
+}
+
+// serve is the life of a node that is open.
+func (s *server) serve(ctx context.Context, ready func(*server)) (err error) {
 	running, stop := context.WithCancel(context.Background()) // outlives ctx by the drain
 	defer stop()
 	group, running := errgroup.WithContext(running)
@@ -96,7 +110,7 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, ready func(*serve
 		s.takeOver(ctx)
 		s.serveClients(group)
 		s.health.set(nil)
-		s.log.Info("ready", "node", cfg.NodeName)
+		s.log.Info("ready", "node", s.cfg.NodeName)
 		if ready != nil {
 			ready(s)
 		}
@@ -108,8 +122,8 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, ready func(*serve
 }
 
 // open makes the parts of a node and its sockets. Nothing runs yet.
-func open(cfg *config, log *slog.Logger) (*server, error) {
-	s := &server{cfg: cfg, log: log, keys: &keyring{}, began: time.Now(), leaving: newLeaving()}
+func open(cfg *config, log *slog.Logger, with seams) (*server, error) {
+	s := &server{cfg: cfg, log: log, seams: with, keys: &keyring{}, began: time.Now(), leaving: newLeaving()}
 	var err error
 	if cfg.KeyFile != "" {
 		if s.keys, err = readKeyring(cfg.KeyFile); err != nil {
@@ -126,7 +140,7 @@ func open(cfg *config, log *slog.Logger) (*server, error) {
 	if err := s.wire(); err != nil {
 		return nil, err
 	}
-	return s, asExit(s.doors.open(cfg.Listen))
+	return s, asExit(s.doors.open(cfg.Listen, with.listen))
 }
 
 // wire makes the node, what it asks others with, and what they ask it with.
@@ -142,7 +156,7 @@ func (s *server) wire() error {
 		Node: s.cfg.NodeName, Boot: s.boot.Load, RingSettings: s.placer.Settings(),
 		Silence: max(s.cfg.Budget, transport.DefaultSilence), Observe: s.metrics.ObserveFrame, Logger: s.log,
 		Told: func(n transport.Notice) error { return s.keeper.told(n) },
-		View: s.members.view, Heard: s.heard,
+		View: s.members.view, Heard: s.heard, Dial: s.seams.dial,
 	}
 	s.boot.Store(uint64(time.Now().UnixNano()))
 	if s.keys.secret != nil {
@@ -232,6 +246,7 @@ func (s *server) join(ctx context.Context) error {
 		Seeds: s.cfg.Cluster.Join, BootstrapAfter: s.cfg.Cluster.BootstrapAfter,
 		Access: cluster.Access{Label: s.cfg.Cluster.Label, Keys: s.keys.gossip, Insecure: s.cfg.Insecure},
 		Placer: s.placer, PolicyHash: s.node.Policies().Hash(), Boot: s.boot.Load(), OnRing: s.follow, Logger: s.log,
+		Seams: s.seams.cluster,
 	})
 	if err != nil {
 		return err

@@ -53,13 +53,14 @@ func pauseUnderLoad(t *testing.T, pause time.Duration) {
 	answered := make(chan []time.Duration, 1)
 	go func() { answered <- c.awaitAnswers(probes, slept) }()
 	time.Sleep(pause)
-	during := limited.stop()
+	during, background := limited.stop(), unlimited.stop()
 	woken := c.wake(sleeper, rounds(2, keys, limit))
+	unlimited = c.load(calm, loadKeys(), loadLimit)
 	c.awaitAgreement()
-	background := unlimited.stop()
 	after := c.takeAll(rounds(15, keys, limit), nil)
+	awake := unlimited.stop()
 
-	for _, y := range []*tally{during, background, after} {
+	for _, y := range []*tally{during, background, after, awake} {
 		y.expectAnswers(t, "A1")
 	}
 	showTakeover(t, "sleep", <-answered, slept, during)
@@ -67,7 +68,8 @@ func pauseUnderLoad(t *testing.T, pause time.Duration) {
 	show(t, figure{"A8", "p99 of keys of others meanwhile", fmt.Sprintf("<= 2x of %s ms", number(quiet.latency(0.99))),
 		background.latency(0.99), "ms", fmt.Sprint("by source: ", background.sources())})
 	dry := dryKeys(audit(before, during))
-	t.Logf("%d of %d keys were empty before the node woke up; answers of the woken by source: %v", len(dry), len(keys), woken.sources())
+	t.Logf("%d of %d keys were empty before the node woke up; its first answers by source: %v; those of all then: %v",
+		len(dry), len(keys), woken.sources(), awake.sources())
 	expectDenied(t, "A8", "zombie verdicts of the woken node on empty keys", woken.only(dry))
 	expectDenied(t, "A8", "empty keys passed after the sleep", after.only(dry))
 	expectBound(t, "A3", "over after a sleep of "+pause.String(), "<= 5 %", audit(before, during, woken, after),

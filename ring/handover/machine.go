@@ -116,6 +116,9 @@ func New(self Node, parts int, view View) *Machine {
 // Role returns what this node does with a partition, and its generation there.
 func (m *Machine) Role(p uint32) (Role, Gen) { return m.parts[p].role, m.parts[p].gen }
 
+// Wanted counts the partitions that this node should own and that are not here yet.
+func (m *Machine) Wanted() int { return len(m.waiting) + m.underWay }
+
 // Lineage returns the lineage of a partition that is held here.
 func (m *Machine) Lineage(p uint32) uint64 { return m.parts[p].lineage }
 

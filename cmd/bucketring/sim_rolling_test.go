@@ -1,0 +1,39 @@
+// sim_rolling_test.go has nodes come and go in good order: nothing is lost then.
+
+package main
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/bucketring/bucketring"
+)
+
+// Every node is replaced, one by one, and nobody notices: of a limit of ten per hour,
+// four of which were spent, exactly six are left.
+func TestSimRollingReplacement(t *testing.T) {
+	simulate(t, func(w *simWorld) {
+		w.cluster(3)
+		keys, limits := keysOf("spent:", 100), bucketring.MustParse("10/h")
+		w.expectPassed(w.spend(keys, limits, 4), keys, 4)
+		bucket := w.load(keysOf("bucket:", 20), bucketring.MustParse("50/h"), 20*time.Millisecond)
+		window := w.load(keysOf("window:", 20), bucketring.MustParse("50/h algorithm=fixed_window"), 20*time.Millisecond)
+		for host := 1; host <= 3; host++ {
+			name := w.node(host).name
+			w.node(host).leave()
+			w.start(name, host)
+			w.awaitRest(time.Second)
+		}
+		for host := 1; host <= 3; host++ {
+			w.start(fmt.Sprint("m", host), host+3)
+			w.node(host).leave()
+			w.awaitRest(time.Second)
+		}
+		bucket.stop()
+		window.stop()
+		w.expectPassed(w.spend(keys, limits, 10), keys, 6)
+		bucket.expectExact(50)
+		window.expectExact(50)
+	})
+}

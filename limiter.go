@@ -174,6 +174,9 @@ type Charge struct {
 	ID ID
 	// Shadow is evaluated and charged and never denies.
 	Shadow bool
+	// Force charges a rate even if there is no room: the call went ahead without it
+	// being asked. Window is the one that it counts in then.
+	Force bool
 }
 
 // MaxTokenLen bounds Request.Token, in bytes.

@@ -30,6 +30,9 @@ type Op struct {
 	Window int64
 	// Version orders VerbSet; 0 is above the last one.
 	Version int64
+	// Force has a take of a rate charged even if there is no room. With a Window it
+	// counts there, or not at all.
+	Force bool
 }
 
 // need is how many tokens a rate must have for a take of op.

@@ -16,6 +16,7 @@ const noteStripes = 64
 // changes are notes of what has changed. The zero value notes nothing.
 type changes struct {
 	on      atomic.Bool
+	first   bool // note before the charge, for CloseChanged
 	stripes [noteStripes]struct {
 		mu    sync.Mutex
 		notes []note   // guarded by mu

@@ -81,10 +81,9 @@ func TestCloseChangedLosesNoCharge(t *testing.T) {
 		rounds /= 10
 	}
 	l := bucketring.Limit{Algorithm: bucketring.FixedWindow, Amount: bucketring.Unlimited >> 20, Per: time.Minute}
-	origin, table := newSite(l, 1), bucket.New(bucket.Config{Closed: true})
+	origin, table := newSite(l, 1), bucket.New(bucket.Config{Closed: true, Traced: true})
 	origin.take(noon, 1)
 	start := origin.table.Export(0, noon)
-	table.TrackChanges(true)
 	var admitted, running atomic.Int64
 	running.Store(1)
 	var wg sync.WaitGroup

@@ -43,7 +43,8 @@ func (r *rule) fold(marks []Mark, now Now) Mark {
 // future is a mistake of somebody's clock.
 func (r *rule) countsIn(m *Mark, now Now) bool {
 	if r.limit.Align == bucketring.AlignFirstRequest {
-		return started{start: m.At}.open(r, now)
+		soon := (r.firstClock(now) + int64(time.Minute)) / r.startUnit
+		return m.At <= soon && started{start: m.At}.open(r, now)
 	}
 	current := r.window(now)
 	return m.At <= current || m.At <= r.window(Now{Wall: r.windowEnds(current)})
@@ -77,6 +78,9 @@ func (r *rule) unfold(total Mark, others []Mark, now Now) Mark {
 		for i := range others {
 			if m := &others[i]; r.countsIn(m, now) && r.together(m.At, total.At) {
 				own.N -= m.N
+				if total.At == 0 { // after a reset, which ends with the windows that it ended
+					own.At = max(own.At, m.At)
+				}
 			}
 		}
 	}
@@ -120,16 +124,15 @@ func foldLevel(marks []Mark) Mark {
 }
 
 func (r *rule) foldMissing(marks []Mark, now Now) Mark {
-	// A reading from a moment that is still to come here is a little late, no more.
 	clock := r.mono(now) / tick
-	latest := clock
+	total := Mark{At: clock}
 	for i := range marks {
-		latest = max(latest, min(marks[i].At, clock+int64(time.Second)/tick))
-	}
-	total := Mark{At: latest}
-	for i := range marks {
-		m := missing{whole: max(marks[i].N, 0), frac: min(max(marks[i].Part, 0), r.token-1), at: min(marks[i].At, latest)}
-		m.advance(r, Now{Mono: latest * tick})
+		m := missing{whole: max(marks[i].N, 0), frac: min(max(marks[i].Part, 0), r.token-1), at: marks[i].At}
+		if ahead := min(m.at-clock, int64(time.Second)/tick); ahead > 0 {
+			// What is missing a moment from now, and has not come back by then, is missing.
+			m.whole, m.at = sum(m.whole, ceilDiv(ahead*min(r.unit, math.MaxInt64/(2*ahead)), r.token)), clock
+		}
+		m.advance(r, now)
 		if m.whole > total.N || m.whole == total.N && m.frac > total.Part {
 			total.N, total.Part = m.whole, m.frac
 		}
@@ -147,8 +150,8 @@ func (r *rule) foldSlots(marks []Mark, now Now) Mark {
 	for i := range marks {
 		addSlots(&total, &marks[i], 1)
 	}
-	for i := range total.Slots {
-		total.Slots[i] = max(total.Slots[i], 0)
+	for i := range total.Slots { // so that their sum stays within int64
+		total.Slots[i] = min(max(total.Slots[i], 0), math.MaxInt64/r.slots)
 	}
 	return total
 }

@@ -182,6 +182,26 @@ func TestForkHeardAfterReset(t *testing.T) {
 	})
 }
 
+// TestResetEndsWithItsWindow: what a reset took back of others' counts is for that window.
+func TestResetEndsWithItsWindow(t *testing.T) {
+	eachKind(t, func(t *testing.T, l bucketring.Limit) {
+		if l.Kind != bucketring.KindRate || isBucket(l) {
+			t.Skip("has no windows")
+		}
+		one, two := newHolder(l, 1), newHolder(l, 2)
+		two.take(noon, 5)
+		one.hear(two.state(0), 0)
+		one.table.Do(bucketring.VerbReset, one.c, noon, 0)
+		s := one.table.Export(0, noon)
+		later := after(40 * 24 * time.Hour)
+		two.take(later, 8)
+		two.table.Join(0, s, later)
+		if got := used(two.table, two.c, later); got != 8 {
+			t.Errorf("Used in a later window = %d, want 8", got)
+		}
+	})
+}
+
 // TestOpenWithSeveralStates: who goes on with a lineage opens with the latest that any
 // state says of it, and with what others have counted, in any order.
 func TestOpenWithSeveralStates(t *testing.T) {
@@ -218,6 +238,7 @@ func TestRelabel(t *testing.T) {
 		if got := used(h.table, h.c, noon); got != 6 {
 			t.Errorf("Used after Relabel = %d, want 6", got)
 		}
+		h.table.Sweep(noon, 1)
 		h.gen++
 		h.moveTo(int64(2*bucketring.MaxPer), 0, 0)
 		h.take(h.now(0), 3)

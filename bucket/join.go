@@ -3,17 +3,50 @@
 package bucket
 
 import (
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bucketring/bucketring"
 )
+
+// joined joins several states of a partition outside of the table, so that of each
+// lineage the latest word counts. Those that are nil have nothing.
+func joined(states []*State) *State {
+	states = slices.DeleteFunc(states, func(s *State) bool { return s == nil })
+	if len(states) < 2 {
+		return slices.Concat(states, []*State{nil})[0]
+	}
+	type counter struct {
+		limit bucketring.Limit
+		key   string
+	}
+	all, at := &State{}, map[counter]int{}
+	for _, s := range states {
+		for _, r := range s.Records {
+			if r.Limit == nil {
+				continue
+			}
+			c := counter{*r.Limit, r.Key}
+			if i, known := at[c]; known {
+				all.Records[i].Marks = JoinMarks(all.Records[i].Marks, r.Marks)
+				continue
+			}
+			at[c] = len(all.Records)
+			r.Marks = JoinMarks(nil, r.Marks)
+			all.Records = append(all.Records, r)
+		}
+		all.Reserved = append(all.Reserved, s.Reserved...)
+	}
+	return all
+}
 
 func (t *Table) joinLocked(p *part, partition uint32, s *State, now Now) {
 	for i := range s.Records {
 		r := &s.Records[i]
 		switch {
-		case r.Limit.Validate() != nil || len(r.Key) > bucketring.MaxKeyLen:
+		case !valid(r.Limit) || len(r.Key) > bucketring.MaxKeyLen:
 		case r.Limit.Kind == bucketring.KindConcurrency:
 			t.joinLeasesLocked(p, partition, r, now)
 		default:
@@ -23,6 +56,19 @@ func (t *Table) joinLocked(p *part, partition uint32, s *State, now Now) {
 	for i := range s.Reserved {
 		t.joinReservedLocked(p, partition, &s.Reserved[i], now)
 	}
+}
+
+// valid reports whether a limit can be counted. The one of a record has lost what does
+// not matter for that.
+func valid(l *bucketring.Limit) bool {
+	if l == nil {
+		return false
+	}
+	whole := *l
+	if whole.Kind == bucketring.KindConcurrency && whole.TTL == 0 {
+		whole.TTL = time.Second
+	}
+	return whole.Validate() == nil
 }
 
 // joinRecordLocked joins one counter. The bucket that is there is sealed and replaced,
@@ -67,6 +113,9 @@ func (t *Table) joinRecordLocked(p *part, partition uint32, r *Record, now Now) 
 // of a bucket that counts other tokens mean something else.
 func (r *Record) marks(rule *rule, t *Table, now Now) []Mark {
 	marks := JoinMarks(nil, r.Marks)
+	for i := range marks { // so that no sum of them wraps
+		marks[i].N = min(max(marks[i].N, -math.MaxInt64/4), math.MaxInt64/4)
+	}
 	if r.Limit.Kind != bucketring.KindRate || r.Limit.Algorithm != bucketring.TokenBucket || rule.is(r.Limit) {
 		return marks
 	}
@@ -82,7 +131,7 @@ func (r *Record) marks(rule *rule, t *Table, now Now) []Mark {
 // remembered leaves out the marks of other lineages that say nothing more: they would
 // change nothing if they came again.
 func (r *rule) remembered(marks []Mark, now Now) []Mark {
-	if r.limit.Kind == bucketring.KindRate && r.limit.Algorithm == bucketring.TokenBucket {
+	if r.limit.Kind == bucketring.KindConcurrency || r.limit.Kind == bucketring.KindRate && r.limit.Algorithm == bucketring.TokenBucket {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(marks), func(m Mark) bool {
@@ -106,7 +155,7 @@ func (t *Table) joinLeasesLocked(p *part, partition uint32, r *Record, now Now) 
 	hash := t.hash(c)
 	b := p.find(hash, c)
 	for _, l := range foldLeases(r.Marks).Leases {
-		if l.Expires <= now.Mono || l.Cost < 0 {
+		if l.Expires <= now.Mono || l.Cost < 0 || l.Cost > math.MaxInt64/(2*maxLeases) || l.ID == (bucketring.ID{}) {
 			continue
 		}
 		if b == nil {
@@ -130,7 +179,7 @@ func (t *Table) joinLeasesLocked(p *part, partition uint32, r *Record, now Now) 
 
 // IsUnused reports whether a record says no more than an absent counter would.
 func (t *Table) IsUnused(r *Record, now Now) bool {
-	if r.Limit.Validate() != nil {
+	if !valid(r.Limit) {
 		return true
 	}
 	rule := t.rules.get(*r.Limit)
@@ -146,7 +195,7 @@ func (t *Table) IsUnused(r *Record, now Now) bool {
 // joinReservedLocked joins a reservation: one that is settled beats one that is not,
 // and of two settlements the larger.
 func (t *Table) joinReservedLocked(p *part, partition uint32, r *Reserved, now Now) {
-	if r.Until <= now.Mono || r.Limit == nil || r.Limit.Validate() != nil || len(r.Key) > bucketring.MaxKeyLen {
+	if r.Until <= now.Mono || !valid(r.Limit) || r.Limit.Kind == bucketring.KindConcurrency || r.Charged < 0 || len(r.Key) > bucketring.MaxKeyLen {
 		return
 	}
 	known := p.reserved[r.ID]

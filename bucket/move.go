@@ -35,10 +35,8 @@ func (t *Table) Open(partition uint32, gen, lineage uint64, s *State, now Now, m
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.gen, p.lineage, p.seq = gen, lineage, 0
-	for _, one := range append([]*State{s}, more...) {
-		if one != nil {
-			t.joinLocked(p, partition, one, now)
-		}
+	if all := joined(append(more, s)); all != nil {
+		t.joinLocked(p, partition, all, now)
 	}
 	p.closed.Store(false)
 }
@@ -52,7 +50,7 @@ func (t *Table) Relabel(partition uint32, gen, lineage uint64, now Now) {
 		p.eachLocked(func(b *bucket) {
 			marks := p.recordLocked(b, now).Marks
 			_, others := markOf(marks, lineage)
-			p.forkLocked(b, others)
+			p.forkLocked(b, b.rule.remembered(others, now))
 		})
 	}
 	p.gen, p.lineage, p.seq = gen, lineage, 0
@@ -75,8 +73,8 @@ func (t *Table) Close(partition uint32, now Now) *State {
 	return t.close(partition, now, func(*bucket) bool { return true })
 }
 
-// CloseChanged is Close that leaves out counters that were not charged since Open, if
-// changes were tracked since then, and Changes not called.
+// CloseChanged is Close that leaves out counters that were not charged since Open. The
+// table is Traced, and its Changes are not asked for.
 func (t *Table) CloseChanged(partition uint32, now Now) *State {
 	return t.close(partition, now, func(b *bucket) bool { return b.tag.Load()&noted != 0 })
 }

@@ -115,15 +115,17 @@ func (s *State) moved(by int64, up bool) *State {
 		r := &to.Records[i]
 		r.Marks = slices.Clone(r.Marks)
 		for j := range r.Marks {
-			r.Marks[j].move(r.Limit, by, up)
+			if r.Limit != nil {
+				r.Marks[j].move(r.Limit, by, up)
+			}
 		}
 	}
 	to.Reserved = slices.Clone(s.Reserved)
 	for i := range to.Reserved {
 		r := &to.Reserved[i]
 		r.Until, r.Full = shift(r.Until, by), shift(r.Full, by)
-		if r.Limit != nil && byMono(r.Limit) && r.Window > 0 {
-			r.Window += units(by, inMs, up)
+		if r.Limit != nil && byMono(r.Limit) {
+			r.Window = shiftWindow(r.Window, by, up)
 		}
 	}
 	return &to
@@ -138,10 +140,24 @@ func (m *Mark) move(l *bucketring.Limit, by int64, up bool) {
 			x.Taken, x.Expires, x.Last = shift(x.Taken, by), shift(x.Expires, by), shift(x.Last, by)
 		}
 	case l.Kind == bucketring.KindRate && l.Algorithm == bucketring.TokenBucket:
-		m.At += units(by, tick, up)
-	case byMono(l) && m.At > 0:
-		m.At += units(by, inMs, up)
+		m.At = sum(m.At, units(by, tick, up))
+	case byMono(l):
+		m.At = shiftWindow(m.At, by, up)
 	}
+}
+
+// noWindow is what a window of 0, which is none, becomes among those that are counted
+// from now: they can be anything.
+const noWindow = math.MinInt64
+
+func shiftWindow(window, by int64, up bool) int64 {
+	switch {
+	case up && window == noWindow:
+		return 0
+	case !up && window == 0:
+		return noWindow
+	}
+	return sum(window, units(by, inMs, up))
 }
 
 // byMono reports whether a limit's windows are numbered by the monotonic clock.
@@ -155,7 +171,7 @@ func shift(at, by int64) int64 {
 	if at == math.MaxInt64 {
 		return at
 	}
-	return at + by
+	return sum(at, by)
 }
 
 // units cuts a duration to whole units, away from zero if up.

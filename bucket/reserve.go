@@ -225,6 +225,20 @@ func (t *Table) Settle(partition uint32, id bucketring.ID, units int64, nanos in
 	return s, true
 }
 
+// force charges a counter whether there is room or not.
+func (t *Table) force(op *Op, c Counter, now Now) Result {
+	p := &t.parts[c.Partition]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed.Load() {
+		return Result{Away: true}
+	}
+	r := &reservation{limit: c.Limit, hash: t.hash(c), key: strings.Clone(c.Key)}
+	settle := Op{Verb: bucketring.VerbSettle, N: op.N, Window: op.Window}
+	_, res := t.settleLocked(p, r, &settle, call{settle, c, now})
+	return res
+}
+
 // settleLocked carries out a settlement, or a look, at the counter of r as it is
 // now, under whatever amount.
 func (t *Table) settleLocked(p *part, r *reservation, op *Op, c call) (bucketring.Limit, Result) {

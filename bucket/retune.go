@@ -20,7 +20,7 @@ func (t *Table) Retune(now Now, change Change) {
 			continue
 		}
 		p.mu.Lock()
-		r.partLocked(p)
+		r.partLocked(p, uint32(i))
 		p.mu.Unlock()
 	}
 }
@@ -50,11 +50,12 @@ func (r *retuning) of(old *rule) retuned {
 	return known
 }
 
-func (r *retuning) partLocked(p *part) {
+func (r *retuning) partLocked(p *part, partition uint32) {
 	t := r.table
 	for id, one := range p.reserved {
 		if _, drop := r.change(one.limit); drop {
 			t.forgetLocked(p, id)
+			t.noteID(partition, id)
 		}
 	}
 	slots := p.slots.Load()
@@ -72,11 +73,13 @@ func (r *retuning) partLocked(p *part) {
 			t.endAllLocked(p, b)
 			b.seal()
 			gone[b] = true
+			t.note(partition, b)
 			t.bytes.Add(-b.size())
 		case said.to != nil && b.rule.limit.Kind != bucketring.KindConcurrency: // leases know no amount
 			b.seal()
 			fresh := b.adjusted(said.to, r.now)
 			p.replaceLocked(b, fresh)
+			t.note(partition, fresh)
 			t.bytes.Add(fresh.size() - b.size())
 			t.adjusted.Add(1)
 		}

@@ -54,6 +54,9 @@ func (t *Table) sweepLocked(p *part, now Now) int {
 		if b.wide != nil && b.wide.leases != nil {
 			t.expireLocked(p, b, now)
 		}
+		if p.forkLocked(b, b.rule.remembered(p.forks[b], now)); p.forks[b] != nil {
+			continue // or what it has heard would count when it is heard again
+		}
 		if !b.sealUnused(now) {
 			continue
 		}

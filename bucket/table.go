@@ -18,8 +18,9 @@ type Config struct {
 	// keys share one counter per limit instead of pushing out others. MaxBytes
 	// counts an estimate of the heap, in bytes.
 	MaxKeys, MaxBytes int64
-	// Closed has all partitions begin elsewhere: see Open.
-	Closed bool
+	// Closed has all partitions begin elsewhere: see Open. With Traced, CloseChanged
+	// knows what was charged since.
+	Closed, Traced bool
 }
 
 // A Counter names one counter: whose, of which limit, in which partition.
@@ -76,6 +77,8 @@ func New(cfg Config) *Table {
 	for i := range t.parts {
 		t.parts[i].closed.Store(cfg.Closed)
 	}
+	t.changes.first = cfg.Traced
+	t.changes.on.Store(cfg.Traced)
 	return t
 }
 
@@ -111,6 +114,9 @@ func (t *Table) Apply(op Op, c Counter, now Now) (res Result) {
 			return t.unreserve(&op, c, now)
 		}
 	}
+	if op.Force && c.Limit.Kind == bucketring.KindRate {
+		return t.force(&op, c, now)
+	}
 	t.do(&op, c, now, &res)
 	if op.Verb == bucketring.VerbReset && !res.Away {
 		t.resetReserved(&c)
@@ -133,6 +139,9 @@ func (t *Table) do(op *Op, c Counter, now Now, res *Result) {
 		if b == nil || !b.rule.is(c.Limit) {
 			*res = t.other(p, b, hash, call{*op, c, now})
 			return
+		}
+		if t.changes.first && op.Verb != bucketring.VerbPeek {
+			t.note(c.Partition, b) // a charge is noted before CloseChanged can look
 		}
 		if b.do(op, now, res) {
 			if res.Allowed && op.Verb != bucketring.VerbPeek && t.changes.on.Load() {

@@ -65,7 +65,7 @@ func (c *call) apply(s *bucketring.LimitState, verb bucketring.Verb, charge *buc
 	if c.spent != nil {
 		counter.Spent = c.spent(*charge)
 	}
-	op := bucket.Op{Verb: verb, N: charge.Cost, ID: charge.ID, Window: charge.Window, Version: c.version}
+	op := bucket.Op{Verb: verb, N: charge.Cost, ID: charge.ID, Window: charge.Window, Version: c.version, Force: charge.Force}
 	res := c.table.Apply(op, counter, c.now)
 	if res.Away {
 		c.away = true

@@ -55,9 +55,15 @@ func (n *Node) fallback(r *ring.Ring, hash uint64, req *bucketring.Request) (buc
 		}
 	}
 	if len(local) == 0 {
+		if n.local.mover != nil {
+			n.charges.note(hash, req, nil)
+		}
 		return n.open(req, states), nil
 	}
 	d := n.shared(hash, req, local, len(r.Members))
+	if d.Allowed && n.local.mover != nil {
+		n.charges.note(hash, req, d.All())
+	}
 	if req.Charges == nil { // the limits that had no say are not described
 		described := describe(d.All(), req.Cost)
 		described.Limits = nil
@@ -94,8 +100,13 @@ func (n *Node) shared(hash uint64, req *bucketring.Request, local []bucketring.C
 		table: n.share.table.Load(), clock: n.local.clock, now: n.local.clock.now(), part: uint32(hash % shareParts),
 		verb: req.Verb, each: req.Each, charges: local,
 	}
+	part := partOf(hash, req)
 	c.spent = func(charge bucketring.Charge) int64 {
-		return max(charge.Limit.Capacity()-n.seen.part(counterOf(hash, &charge), c.now.Mono, members), 0)
+		left := n.seen.part(counterOf(hash, &charge), c.now.Mono, members)
+		if remaining, here := n.local.knows(part, &charge, c.now); here {
+			left = shareLeft(remaining, members)
+		}
+		return max(charge.Limit.Capacity()-left, 0)
 	}
 	var d bucketring.Decision
 	c.decide(&d)

@@ -58,6 +58,7 @@ type mover struct {
 	replicas   replicas      // of others, here
 	failover   failover
 	asleep     asleep
+	guard      guard
 
 	stats moverStats
 }
@@ -126,11 +127,13 @@ func (m *mover) beat() {
 	m.step(handover.Tick{})
 	m.replicate(now)
 	m.watchHolders()
+	m.guard.look(m.view.ring, time.Now())
 }
 
 // setRing takes a new ring. The first one makes the machine.
 func (m *mover) setRing(r *ring.Ring) {
 	m.post(func() {
+		m.guard.note(r, time.Now())
 		if m.machine == nil {
 			at := slices.IndexFunc(r.Members, func(one ring.Member) bool { return one.Name == m.local.name })
 			if at < 0 {
@@ -210,6 +213,9 @@ func (m *mover) setRole(a handover.SetRole, now bucket.Now) {
 		lineage := m.machine.Lineage(a.Part)
 		if in := m.installing[a.Part]; in != nil {
 			delete(m.installing, a.Part)
+			if uint32(a.Gen) == 0 { // nobody had it to give
+				m.guard.claimed(a.Part, m.view.ring, time.Now())
+			}
 			m.local.table.Open(a.Part, in.gen, in.lineage, nil, now, in.states...)
 			m.stats.received(in.states)
 		} else {
@@ -217,6 +223,9 @@ func (m *mover) setRole(a handover.SetRole, now bucket.Now) {
 		}
 		m.replicas.forget(a.Part)
 		m.copies.again(a.Part)
+	}
+	if a.Role == handover.RoleNone {
+		m.guard.gone(a.Part)
 	}
 	m.roles[a.Part].Store(uint32(a.Role))
 	m.routeTo(a.Part)

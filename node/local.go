@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -32,10 +33,9 @@ var _ bucketring.Limiter = (*Local)(nil)
 
 func newLocal(cfg Config, r *ring.Ring) *Local {
 	bounds := bucket.Config{Partitions: ring.Partitions, MaxKeys: cfg.MaxKeys, MaxBytes: cfg.MaxBytes}
-	away := bounds
-	away.Closed = true
-	l := &Local{name: cfg.Name, placer: cfg.Placer, clock: newClock(cfg.Now), own: bucket.New(bounds), acting: bucket.New(away)}
-	l.acting.TrackChanges(true)
+	away, acting := bounds, bounds
+	away.Closed, acting.Closed, acting.Traced = true, true, true
+	l := &Local{name: cfg.Name, placer: cfg.Placer, clock: newClock(cfg.Now), own: bucket.New(bounds), acting: bucket.New(acting)}
 	l.ring.Store(r)
 	l.sure.forever()
 	if cfg.Messages == nil {
@@ -102,10 +102,24 @@ func (l *Local) Take(ctx context.Context, req bucketring.Request) (bucketring.De
 	if !here {
 		d, here = l.act(hash, &req)
 	}
-	if !here {
-		return bucketring.Decision{}, l.refusal(partOf(hash, &req), req.Hinted)
+	if here {
+		return d, nil
 	}
-	return d, nil
+	part, c := partOf(hash, &req), callOf(&req)
+	if l.guarded(part, &c) {
+		return d, fmt.Errorf("%w: a node is missing that may have counted this limit", bucketring.ErrUnavailable)
+	}
+	return d, l.refusal(part, req.Hinted)
+}
+
+// knows returns what is left of a counter that is here, for the time that it is not
+// decided.
+func (l *Local) knows(part uint32, c *bucketring.Charge, now bucket.Now) (remaining int64, here bool) {
+	if l.mover == nil || !l.table.Here(part) {
+		return 0, false
+	}
+	res := l.table.Apply(bucket.Op{Verb: bucketring.VerbPeek}, bucket.Counter{Partition: part, Key: c.Key, Limit: c.Limit}, now)
+	return res.Remaining, !res.Away
 }
 
 // place checks a call from a peer and returns the hash of its place. What another
@@ -168,11 +182,8 @@ func (l *Local) act(hash uint64, req *bucketring.Request) (d bucketring.Decision
 	if !l.acting.Here(part) {
 		return d, false
 	}
-	c := callOf(req)
-	for i := range c.len() {
-		if charge := c.at(i); charge.Limit.Unavailable == bucketring.UnavailableDeny && !charge.Shadow {
-			return d, false
-		}
+	if c := callOf(req); c.anyClosed() {
+		return d, false
 	}
 	if d, acting = l.decideIn(l.acting, hash, req); acting {
 		d.Source, d.Degraded = bucketring.SourceReplica, true
@@ -185,7 +196,7 @@ func (l *Local) decideIn(table *bucket.Table, hash uint64, req *bucketring.Reque
 	c := callOf(req)
 	c.table, c.clock, c.part = table, l.clock, partOf(hash, req)
 	c.now = l.clock.now()
-	if table != l.own && !l.sure.is(c.now) {
+	if table != l.own && (!l.sure.is(c.now) || l.guarded(c.part, &c)) {
 		return d, false
 	}
 	strict, several := c.anyStrict(), c.len() > 1

@@ -58,6 +58,7 @@ type Node struct {
 	policies atomic.Pointer[policy.Set] // never nil
 	share    share
 	heirs    heirs
+	charges  charges  // that holders have not counted yet
 	owed     owed     // refunds to try again
 	seen     verdicts // what owners said last
 	doors    doors

@@ -36,6 +36,7 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 			n.sweep(n.local.clock.now())
 			n.settleOwed(ctx)
+			n.tellCharges(ctx)
 			n.tally.reports.log(ctx, n.cfg.Logger)
 		}
 	}

@@ -71,11 +71,19 @@ func (v *verdicts) part(counter uint64, now int64, members int) int64 {
 	switch {
 	case !known:
 		return 1
-	case one.denied || one.remaining == 0:
+	case one.denied:
 		return 0
 	default:
-		return max(one.remaining/int64(max(members, 1)), 1)
+		return shareLeft(one.remaining, members)
 	}
+}
+
+// shareLeft is one member's part of what is left: rounded down, but 1 of anything.
+func shareLeft(remaining int64, members int) int64 {
+	if remaining <= 0 {
+		return 0
+	}
+	return max(remaining/int64(max(members, 1)), 1)
 }
 
 // last returns a verdict that is still fresh.

@@ -138,7 +138,7 @@ func (o *outgoing) item(f *peerpb.Frame, defs map[bucketring.Limit]uint32) *peer
 			defs[*c.Limit] = no
 			f.Defs = append(f.Defs, toDef(no, c.Limit))
 		}
-		m := &peerpb.Charge{Def: no, Key: []byte(c.Key), Cost: c.Cost, Shadow: c.Shadow, Window: c.Window}
+		m := &peerpb.Charge{Def: no, Key: []byte(c.Key), Cost: c.Cost, Shadow: c.Shadow, Force: c.Force, Window: c.Window}
 		if c.ID != (bucketring.ID{}) {
 			m.Id = bytes.Clone(c.ID[:])
 		}
@@ -196,7 +196,7 @@ func plain(item *peerpb.Item, limits []bucketring.Limit) bool {
 	}
 	for i, c := range item.GetCharges() {
 		first := item.Charges[0]
-		if limits[i].ID != 0 || c.GetShadow() || c.GetWindow() != 0 || len(c.GetId()) > 0 ||
+		if limits[i].ID != 0 || c.GetShadow() || c.GetForce() || c.GetWindow() != 0 || len(c.GetId()) > 0 ||
 			c.GetCost() != first.GetCost() || !bytes.Equal(c.GetKey(), first.GetKey()) {
 			return false
 		}
@@ -211,7 +211,7 @@ func fromCharges(item *peerpb.Item, limits []bucketring.Limit) ([]bucketring.Cha
 			return nil, bucketring.Invalidf("cost is %d, it must be 0 or more", c.GetCost())
 		}
 		charges[i] = bucketring.Charge{
-			Limit: &limits[i], Key: string(c.GetKey()), Cost: c.GetCost(), Shadow: c.GetShadow(), Window: c.GetWindow(),
+			Limit: &limits[i], Key: string(c.GetKey()), Cost: c.GetCost(), Shadow: c.GetShadow(), Force: c.GetForce(), Window: c.GetWindow(),
 		}
 		if n := copy(charges[i].ID[:], c.GetId()); len(c.GetId()) != n || n != 0 && n != len(charges[i].ID) {
 			return nil, wrongID(c.GetId())

@@ -37,3 +37,30 @@ func TestSimRollingReplacement(t *testing.T) {
 		window.expectExact(50)
 	})
 }
+
+// Two nodes join at once and leave at once, and nobody notices.
+func TestSimTwoAtOnce(t *testing.T) {
+	simulate(t, func(w *simWorld) {
+		w.cluster(3)
+		keys, limits := keysOf("spent:", 100), bucketring.MustParse("10/h")
+		w.expectPassed(w.spend(keys, limits, 4), keys, 4)
+		bucket := w.load(keysOf("bucket:", 20), bucketring.MustParse("50/h"), 20*time.Millisecond)
+		window := w.load(keysOf("window:", 20), bucketring.MustParse("50/h algorithm=fixed_window"), 20*time.Millisecond)
+		for _, leaving := range [][2]int{{4, 5}, {1, 2}} {
+			four, five := w.launch("n4", w.free(4)), w.launch("n5", w.free(5))
+			four.awaitReady()
+			five.awaitReady()
+			w.awaitRest(time.Second)
+			one, other := w.node(leaving[0]), w.node(leaving[1])
+			one.beginLeave()
+			other.leave()
+			<-one.ended
+			w.awaitRest(time.Second)
+		}
+		bucket.stop()
+		window.stop()
+		w.expectPassed(w.spend(keys, limits, 10), keys, 6)
+		bucket.expectExact(50)
+		window.expectExact(50)
+	})
+}

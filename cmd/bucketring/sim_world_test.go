@@ -109,6 +109,14 @@ func (w *simWorld) node(host int) *simNode {
 	return nil
 }
 
+// free returns a host without a node, the wanted one if it can be.
+func (w *simWorld) free(want int) int {
+	for w.node(want) != nil {
+		want++
+	}
+	return want
+}
+
 // A simNode is one start of a node.
 type simNode struct {
 	w       *simWorld
@@ -124,7 +132,8 @@ type simNode struct {
 	killed  sync.Once
 }
 
-// simStart is a node to be: all but the first one know the first three hosts.
+// launch starts a node and does not wait. All but the first one know the first three
+// hosts.
 func (w *simWorld) launch(name string, host int) *simNode {
 	w.Helper()
 	time.Sleep(time.Duration(1 + w.rand.IntN(1000))) // no two starts have one boot

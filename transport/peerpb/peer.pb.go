@@ -706,6 +706,7 @@ type Charge struct {
 	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	Cost          int64                  `protobuf:"zigzag64,3,opt,name=cost,proto3" json:"cost,omitempty"`     // in 10^-precision of the limit
 	Shadow        bool                   `protobuf:"varint,4,opt,name=shadow,proto3" json:"shadow,omitempty"`   // counted, and never denies
+	Force         bool                   `protobuf:"varint,5,opt,name=force,proto3" json:"force,omitempty"`     // counted even if there is no room: it was admitted already
 	Window        int64                  `protobuf:"zigzag64,6,opt,name=window,proto3" json:"window,omitempty"` // that a refund is for; 0 for the present one
 	Id            []byte                 `protobuf:"bytes,7,opt,name=id,proto3" json:"id,omitempty"`            // 16 bytes: of the lease or reservation that a take makes
 	unknownFields protoimpl.UnknownFields
@@ -766,6 +767,13 @@ func (x *Charge) GetCost() int64 {
 func (x *Charge) GetShadow() bool {
 	if x != nil {
 		return x.Shadow
+	}
+	return false
+}
+
+func (x *Charge) GetForce() bool {
+	if x != nil {
+		return x.Force
 	}
 	return false
 }
@@ -3013,14 +3021,15 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\n" +
 	"cost_nanos\x18\x12 \x01(\x11R\tcostNanos\x12\x18\n" +
 	"\aversion\x18\x13 \x01(\x12R\aversion\x12\x14\n" +
-	"\x05token\x18\x14 \x01(\fR\x05tokenJ\x04\b\b\x10\x10\"\x86\x01\n" +
+	"\x05token\x18\x14 \x01(\fR\x05tokenJ\x04\b\b\x10\x10\"\x96\x01\n" +
 	"\x06Charge\x12\x10\n" +
 	"\x03def\x18\x01 \x01(\rR\x03def\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x12\n" +
 	"\x04cost\x18\x03 \x01(\x12R\x04cost\x12\x16\n" +
-	"\x06shadow\x18\x04 \x01(\bR\x06shadow\x12\x16\n" +
+	"\x06shadow\x18\x04 \x01(\bR\x06shadow\x12\x14\n" +
+	"\x05force\x18\x05 \x01(\bR\x05force\x12\x16\n" +
 	"\x06window\x18\x06 \x01(\x12R\x06window\x12\x0e\n" +
-	"\x02id\x18\a \x01(\fR\x02idJ\x04\b\x05\x10\x06\"\x88\x03\n" +
+	"\x02id\x18\a \x01(\fR\x02id\"\x88\x03\n" +
 	"\aVerdict\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x124\n" +
 	"\x04code\x18\x02 \x01(\x0e2 .bucketring.peer.v1.Verdict.CodeR\x04code\x126\n" +

@@ -127,12 +127,10 @@ func (r *rule) foldMissing(marks []Mark, now Now) Mark {
 	clock := r.mono(now) / tick
 	total := Mark{At: clock}
 	for i := range marks {
-		m := missing{whole: max(marks[i].N, 0), frac: min(max(marks[i].Part, 0), r.token-1), at: marks[i].At}
-		if ahead := min(m.at-clock, int64(time.Second)/tick); ahead > 0 {
-			// What is missing a moment from now, and has not come back by then, is missing.
-			m.whole, m.at = sum(m.whole, ceilDiv(ahead*min(r.unit, math.MaxInt64/(2*ahead)), r.token)), clock
-		}
+		m := missing{whole: max(marks[i].N, 0), frac: min(max(marks[i].Part, 0), r.token-1), at: min(marks[i].At, clock)}
 		m.advance(r, now)
+		// At a moment that is still to come it lacks so much, so now it lacks more.
+		m.ahead(r, min(max(marks[i].At-clock, 0), int64(time.Second)/tick))
 		if m.whole > total.N || m.whole == total.N && m.frac > total.Part {
 			total.N, total.Part = m.whole, m.frac
 		}

@@ -12,30 +12,35 @@ import (
 )
 
 // joined joins several states of a partition outside of the table, so that of each
-// lineage the latest word counts. Those that are nil have nothing.
-func joined(states []*State) *State {
+// lineage the latest word counts. Those that are nil have nothing. The amounts of a
+// counter are those of the first that has it.
+func (t *Table) joined(states []*State, now Now) *State {
 	states = slices.DeleteFunc(states, func(s *State) bool { return s == nil })
-	if len(states) < 2 {
-		return slices.Concat(states, []*State{nil})[0]
+	switch len(states) {
+	case 0:
+		return nil
+	case 1:
+		return states[0]
 	}
 	type counter struct {
-		limit bucketring.Limit
+		limit limitID
 		key   string
 	}
 	all, at := &State{}, map[counter]int{}
 	for _, s := range states {
 		for _, r := range s.Records {
-			if r.Limit == nil {
+			if !valid(r.Limit) {
 				continue
 			}
-			c := counter{*r.Limit, r.Key}
-			if i, known := at[c]; known {
-				all.Records[i].Marks = JoinMarks(all.Records[i].Marks, r.Marks)
-				continue
+			c := counter{identity(r.Limit), r.Key}
+			c.limit.per = r.Limit.Window()
+			i, known := at[c]
+			if !known {
+				i, at[c] = len(all.Records), len(all.Records)
+				all.Records = append(all.Records, Record{Limit: r.Limit, Key: r.Key})
 			}
-			at[c] = len(all.Records)
-			r.Marks = JoinMarks(nil, r.Marks)
-			all.Records = append(all.Records, r)
+			rule := t.rules.get(*all.Records[i].Limit)
+			all.Records[i].Marks = JoinMarks(all.Records[i].Marks, r.marks(rule, t, now))
 		}
 		all.Reserved = append(all.Reserved, s.Reserved...)
 	}

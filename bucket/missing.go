@@ -41,6 +41,24 @@ func (m *missing) advance(r *rule, now Now) {
 	}
 }
 
+// ahead takes what refills within some ticks. One that lacks nothing says nothing.
+func (m *missing) ahead(r *rule, ticks int64) {
+	if m.whole == 0 && m.frac == 0 {
+		return
+	}
+	hi, lo := bits.Mul64(uint64(ticks), uint64(r.unit))
+	if hi >= uint64(r.token) {
+		m.whole = math.MaxInt64 - 1
+		return
+	}
+	whole, frac := bits.Div64(hi, lo, uint64(r.token))
+	m.whole = sum(m.whole, int64(min(whole, math.MaxInt64-2)))
+	if m.frac += int64(frac); m.frac >= r.token { // both are below token
+		m.whole, m.frac = sum(m.whole, 1), m.frac-r.token
+	}
+	m.whole = min(m.whole, math.MaxInt64-1)
+}
+
 // step is stepGCRA for this state.
 func (m *missing) step(r *rule, op *Op, now Now, res *Result) {
 	m.advance(r, now)

@@ -34,8 +34,9 @@ func (t *Table) Open(partition uint32, gen, lineage uint64, s *State, now Now, m
 	p := &t.parts[partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.moves.Add(1)
 	p.gen, p.lineage, p.seq = gen, lineage, 0
-	if all := joined(append(more, s)); all != nil {
+	if all := t.joined(append([]*State{s}, more...), now); all != nil {
 		t.joinLocked(p, partition, all, now)
 	}
 	p.closed.Store(false)
@@ -85,6 +86,7 @@ func (t *Table) close(partition uint32, now Now, wanted func(*bucket) bool) *Sta
 	defer p.gate.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.moves.Add(1)
 	if p.closed.Swap(true) {
 		return nil
 	}

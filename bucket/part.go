@@ -15,7 +15,8 @@ type part struct {
 	// closed says that the partition is not here. Whoever closes it does so before the
 	// slots go, and seals all buckets; whoever finds no bucket looks at it afterwards.
 	closed atomic.Bool
-	gate   sync.RWMutex // read-held by calls of several charges; held to close
+	moves  atomic.Uint32 // how often the partition was closed or opened
+	gate   sync.RWMutex  // read-held by calls of several charges; held to close
 
 	// slots is replaced as a whole when buckets are dropped or it grows; a new
 	// bucket is stored into a free slot. Readers see each bucket complete.

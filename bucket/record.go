@@ -125,7 +125,7 @@ func (s *State) moved(by int64, up bool) *State {
 		r := &to.Reserved[i]
 		r.Until, r.Full = shift(r.Until, by), shift(r.Full, by)
 		if r.Limit != nil && byMono(r.Limit) {
-			r.Window = shiftWindow(r.Window, by, up)
+			r.Window = shiftWindow(r.Limit, r.Window, by, up)
 		}
 	}
 	return &to
@@ -142,7 +142,7 @@ func (m *Mark) move(l *bucketring.Limit, by int64, up bool) {
 	case l.Kind == bucketring.KindRate && l.Algorithm == bucketring.TokenBucket:
 		m.At = sum(m.At, units(by, tick, up))
 	case byMono(l):
-		m.At = shiftWindow(m.At, by, up)
+		m.At = shiftWindow(l, m.At, by, up)
 	}
 }
 
@@ -150,14 +150,23 @@ func (m *Mark) move(l *bucketring.Limit, by int64, up bool) {
 // from now: they can be anything.
 const noWindow = math.MinInt64
 
-func shiftWindow(window, by int64, up bool) int64 {
+// shiftWindow moves the number of a window to another clock. One that began before that
+// clock did, and is open, begins with it: late, never early.
+func shiftWindow(l *bucketring.Limit, window, by int64, up bool) int64 {
 	switch {
 	case up && window == noWindow:
 		return 0
 	case !up && window == 0:
 		return noWindow
 	}
-	return sum(window, units(by, inMs, up))
+	window = sum(window, units(by, inMs, up))
+	if up && window <= 0 {
+		if window-1 > by/inMs-int64(l.Per)/inMs {
+			return 1
+		}
+		return 0
+	}
+	return window
 }
 
 // byMono reports whether a limit's windows are numbered by the monotonic clock.

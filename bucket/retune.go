@@ -16,9 +16,6 @@ func (t *Table) Retune(now Now, change Change) {
 	r := retuning{table: t, now: now, change: change, rules: map[*rule]retuned{}}
 	for i := range t.parts {
 		p := &t.parts[i]
-		if p.slots.Load() == nil && len(p.reserved) == 0 {
-			continue
-		}
 		p.mu.Lock()
 		r.partLocked(p, uint32(i))
 		p.mu.Unlock()

@@ -207,11 +207,15 @@ func (c *call) changes(b *bucket) bool {
 // other carries out a call where no bucket exists (b is nil) or b counts under
 // another amount.
 func (t *Table) other(p *part, b *bucket, hash uint64, c call) Result {
+	moves := p.moves.Load()
 	if p.closed.Load() {
 		return Result{Away: true}
 	}
 	if b == nil && !c.changes(nil) { // floods of these need no lock
-		return t.look(nil, t.rules.get(*c.Limit), c)
+		// The first look-up may have been while the partition was away.
+		if p.find(hash, c.Counter) == nil && p.moves.Load() == moves {
+			return t.look(nil, t.rules.get(*c.Limit), c)
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,8 +24,9 @@ const (
 
 // charges are takes that no holder has counted yet. The zero value is empty.
 type charges struct {
-	mu  sync.Mutex
-	due map[chargeKey]*uncounted // guarded by mu
+	mu    sync.Mutex
+	due   map[chargeKey]int64 // tokens; guarded by mu
+	calls []chargeCall        // belongs to run: told, and not acknowledged
 }
 
 // A chargeKey names a counter, and a window of it.
@@ -35,8 +37,9 @@ type chargeKey struct {
 	window int64
 }
 
-type uncounted struct {
-	cost  int64
+// A chargeCall tells some charges of one partition. Its token makes it count once.
+type chargeCall struct {
+	req   bucketring.Request
 	since time.Time
 }
 
@@ -62,76 +65,49 @@ func (u *charges) note(hash uint64, req *bucketring.Request, states []bucketring
 }
 
 func (u *charges) add(k chargeKey, cost int64) {
-	one := u.due[k]
-	switch {
-	case one == nil && len(u.due) >= maxCharged:
+	if _, known := u.due[k]; !known && len(u.due) >= maxCharged {
 		return
-	case u.due == nil:
-		u.due = map[chargeKey]*uncounted{}
 	}
-	if one == nil {
-		one = &uncounted{since: time.Now()}
-		u.due[k] = one
+	if u.due == nil {
+		u.due = map[chargeKey]int64{}
 	}
-	one.cost += cost
+	u.due[k] += cost
 }
 
-// take returns all that is due, by partition, and forgets it.
-func (u *charges) take() map[uint32]map[chargeKey]*uncounted {
+// gather makes calls of what is due.
+func (u *charges) gather() {
 	u.mu.Lock()
 	due := u.due
 	u.due = nil
 	u.mu.Unlock()
-	byPart := map[uint32]map[chargeKey]*uncounted{}
-	for k, one := range due {
-		if time.Since(one.since) > chargedFor {
-			continue
-		}
-		if byPart[k.part] == nil {
-			byPart[k.part] = map[chargeKey]*uncounted{}
-		}
-		byPart[k.part][k] = one
+	byPart := map[uint32][]bucketring.Charge{}
+	for k, cost := range due {
+		limit := k.limit
+		byPart[k.part] = append(byPart[k.part], bucketring.Charge{Limit: &limit, Key: k.key, Cost: cost, Window: k.window, Force: true})
 	}
-	return byPart
-}
-
-// back remembers what could not be told.
-func (u *charges) back(keys map[chargeKey]*uncounted) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for k, one := range keys {
-		u.add(k, one.cost)
-		if u.due[k] != nil {
-			u.due[k].since = one.since
+	for part, all := range byPart {
+		for some := range slices.Chunk(all, chargesAtOnce) {
+			req := bucketring.Request{Verb: bucketring.VerbTake, Partition: part, Each: true, Charges: some, Token: newRequestID()}
+			u.calls = append(u.calls, chargeCall{req, time.Now()})
 		}
+	}
+	if over := len(u.calls) - maxCharged; over > 0 {
+		u.calls = u.calls[over:]
 	}
 }
 
 // tellCharges has the holders count what is due, for a moment.
 func (n *Node) tellCharges(ctx context.Context) {
+	n.charges.gather()
 	began := time.Now()
-	for part, keys := range n.charges.take() {
-		if time.Since(began) > chargedAtOnce {
-			n.charges.back(keys)
-			continue
+	n.charges.calls = slices.DeleteFunc(n.charges.calls, func(c chargeCall) bool {
+		switch {
+		case time.Since(c.since) > chargedFor:
+			return true
+		case time.Since(began) > chargedAtOnce:
+			return false
 		}
-		req := bucketring.Request{Verb: bucketring.VerbTake, Partition: part, Each: true}
-		told := map[chargeKey]*uncounted{}
-		for k, one := range keys {
-			if len(told) == chargesAtOnce {
-				break
-			}
-			told[k] = one
-			limit := k.limit
-			req.Charges = append(req.Charges, bucketring.Charge{Limit: &limit, Key: k.key, Cost: one.cost, Window: k.window, Force: true})
-		}
-		if d, err := n.take(ctx, uint64(part), &req); err != nil || d.Degraded && d.Source != bucketring.SourceReplica {
-			n.charges.back(keys)
-			continue
-		}
-		for k := range told {
-			delete(keys, k)
-		}
-		n.charges.back(keys)
-	}
+		d, err := n.take(ctx, uint64(c.req.Partition), &c.req)
+		return err == nil && (!d.Degraded || d.Source == bucketring.SourceReplica)
+	})
 }

@@ -206,7 +206,7 @@ func (l *Local) decideIn(table *bucket.Table, hash uint64, req *bucketring.Reque
 		}
 		defer table.Leave(c.part)
 	}
-	if req.Verb == bucketring.VerbRefund && req.Token != "" && !l.refunds.first(req.Token, c.now.Mono) {
+	if req.Token != "" && (req.Verb == bucketring.VerbRefund || forced(req)) && !l.refunds.first(req.Token, c.now.Mono) {
 		c.verb, c.cost, c.charges = bucketring.VerbPeek, 0, free(req.Charges)
 	}
 	if !strict || !several {
@@ -219,11 +219,14 @@ func (l *Local) decideIn(table *bucket.Table, hash uint64, req *bucketring.Reque
 	return d, !c.away
 }
 
+// forced reports whether a call tells what was admitted already.
+func forced(req *bucketring.Request) bool { return len(req.Charges) > 0 && req.Charges[0].Force }
+
 // free are charges that only look.
 func free(charges []bucketring.Charge) []bucketring.Charge {
 	looks := make([]bucketring.Charge, len(charges))
 	for i, c := range charges {
-		c.Cost, c.ID = 0, bucketring.ID{}
+		c.Cost, c.ID, c.Force = 0, bucketring.ID{}, false
 		looks[i] = c
 	}
 	return looks

@@ -45,6 +45,7 @@ type mover struct {
 	queue []func()                 // what run has to do; guarded by mu
 	soon  map[uint32]chan struct{} // closed when a role changes; guarded by mu
 	wake  chan struct{}            // one slot: the queue is not empty
+	ended chan struct{}            // closed when run has
 
 	// All below belongs to run.
 	machine    *handover.Machine
@@ -77,7 +78,7 @@ type install struct {
 
 func newMover(l *Local, msgs Messages, log *slog.Logger) *mover {
 	m := &mover{
-		local: l, msgs: msgs, log: log, wake: make(chan struct{}, 1), soon: map[uint32]chan struct{}{}, began: time.Now(),
+		local: l, msgs: msgs, log: log, wake: make(chan struct{}, 1), ended: make(chan struct{}), soon: map[uint32]chan struct{}{}, began: time.Now(),
 		installing: map[uint32]*install{},
 	}
 	m.replicas.of = map[uint32]*replica{}
@@ -98,6 +99,7 @@ func (m *mover) post(do func()) {
 
 // run carries out the protocol until ctx is done.
 func (m *mover) run(ctx context.Context) {
+	defer close(m.ended)
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
 	for {
@@ -144,6 +146,7 @@ func (m *mover) setRing(r *ring.Ring) {
 			m.machine = handover.New(m.self, ring.Partitions, m.view)
 			m.local.sure.until.Store(m.local.clock.now().Mono + int64(pauseFor))
 			m.copies.allAgain(m)
+			m.local.disk.rejoin(m)
 			m.step(handover.Tick{})
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/bucket"
@@ -24,6 +25,7 @@ type Local struct {
 	mover  *mover                    // nil where the ring alone says what is here
 	sure   sure
 	clock  *clock
+	disk   *disk
 
 	refunds refunds          // that were carried out
 	strict  [1024]sync.Mutex // by entity: keeps strict calls with several limits apart
@@ -38,13 +40,32 @@ func newLocal(cfg Config, r *ring.Ring) *Local {
 	l := &Local{name: cfg.Name, placer: cfg.Placer, clock: newClock(cfg.Now), own: bucket.New(bounds), acting: bucket.New(acting)}
 	l.ring.Store(r)
 	l.sure.forever()
-	if cfg.Messages == nil {
-		l.table = bucket.New(bounds)
-		return l
+	l.table = bucket.New(bounds)
+	if cfg.Messages != nil {
+		l.table = bucket.New(away)
+		l.mover = newMover(l, cfg.Messages, cfg.Logger)
 	}
-	l.table = bucket.New(away)
-	l.mover = newMover(l, cfg.Messages, cfg.Logger)
+	l.disk = &disk{local: l, store: cfg.Store, log: cfg.Logger, began: time.Now()}
+	if cfg.Store != nil {
+		l.restore(cfg)
+	}
 	return l
+}
+
+// restore has what an earlier process has written count again. Where partitions move,
+// that waits for who holds them.
+func (l *Local) restore(cfg Config) {
+	l.table.TrackChanges(true)
+	if cfg.Restored == nil {
+		return
+	}
+	now := l.clock.now()
+	l.disk.restore(cfg.Restored, now)
+	if l.mover == nil {
+		for p, s := range l.disk.restored {
+			l.table.Join(p, s, now)
+		}
+	}
 }
 
 // here reports whether this node decides a partition.

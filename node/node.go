@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,10 @@ type Config struct {
 	// Messages carries the protocol by which partitions move between nodes. Without it
 	// counters do not move, and SetRing alone says which are here.
 	Messages Messages
+	// Store keeps counters of windows of an hour and more, levels and long leases
+	// beyond the process; nil keeps nothing. Restored is what it had at the start.
+	Store    Store
+	Restored iter.Seq2[[]byte, []byte]
 	// Budget bounds what a call may wait for another node; 0 means 25 ms. A
 	// caller's earlier deadline counts first.
 	Budget time.Duration
@@ -108,6 +113,27 @@ func (n *Node) Hear(name string, boot uint64, msgs []*peerpb.Msg) {
 	if n.local.mover != nil {
 		n.local.mover.hear(handover.Node{Name: name, Boot: boot}, msgs)
 	}
+}
+
+// Flush writes all that the Store should have. It is for the end, while Run still runs.
+func (n *Node) Flush() {
+	if n.cfg.Store == nil {
+		return
+	}
+	if m := n.local.mover; m != nil {
+		collected := make(chan struct{})
+		m.post(func() {
+			if m.machine != nil {
+				m.replicate(n.local.clock.now())
+			}
+			close(collected)
+		})
+		select {
+		case <-collected:
+		case <-m.ended:
+		}
+	}
+	n.local.disk.write()
 }
 
 // Settle returns once all partitions that the ring gives to this node are here. The

@@ -51,13 +51,14 @@ func (c *copies) allAgain(m *mover) {
 			c.again(p)
 		}
 	}
-	m.local.table.TrackChanges(len(m.view.peers) > 0)
+	m.local.table.TrackChanges(len(m.view.peers) > 0 || m.local.disk.store != nil)
 }
 
 // replicate sends what has changed since the last time, and whole partitions.
 func (m *mover) replicate(now bucket.Now) {
 	m.copies.relinked(m)
 	for _, c := range m.local.table.Changes(now) {
+		m.local.disk.add(c.Partition, c.State)
 		if to := m.view.Without(c.Partition); to != m.self {
 			m.sendCopy(to, c.Partition, false, c.State, now)
 		}
@@ -161,6 +162,25 @@ func (r *replica) state() *bucket.State {
 	return s
 }
 
+// replica returns the copy of a partition, nil if there is none or Run has ended. It is
+// for other goroutines than run.
+func (m *mover) replica(p uint32) *bucket.State {
+	found := make(chan *bucket.State, 1)
+	m.post(func() {
+		if r := m.replicas.of[p]; r != nil {
+			found <- r.state()
+		} else {
+			found <- nil
+		}
+	})
+	select {
+	case s := <-found:
+		return s
+	case <-m.ended:
+		return nil
+	}
+}
+
 // take joins what the holder has sent. Of each counter the later word counts.
 func (r *replica) take(s *bucket.State) {
 	r.seq = max(r.seq, s.Seq)
@@ -252,6 +272,7 @@ func (m *mover) replicated(from handover.Node, p uint32, full bool, c handover.C
 	news := r != old || r.from != from || r.gen != uint64(c.Gen)
 	r.from, r.gen, r.drop = from, uint64(c.Gen), time.Time{}
 	r.take(s)
+	m.local.disk.add(p, s)
 	if !m.local.table.Here(p) {
 		m.replicas.of[p] = r
 	}

@@ -19,10 +19,13 @@ const (
 // Run drops unused counters, follows the wall clock, and hands partitions over, until
 // ctx is done.
 func (n *Node) Run(ctx context.Context) error {
+	var others sync.WaitGroup
+	defer others.Wait()
 	if n.local.mover != nil {
-		var moving sync.WaitGroup
-		defer moving.Wait()
-		moving.Go(func() { n.local.mover.run(ctx) })
+		others.Go(func() { n.local.mover.run(ctx) })
+	}
+	if n.cfg.Store != nil {
+		others.Go(func() { n.local.disk.run(ctx) })
 	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()

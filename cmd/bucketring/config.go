@@ -29,6 +29,8 @@ type config struct {
 	Cluster   clusterConfig
 	Policies  string
 	KeyFile   string
+	DataDir   string
+	DataSync  string
 	Insecure  bool
 	Budget    time.Duration
 	MaxKeys   int64

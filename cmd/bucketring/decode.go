@@ -32,6 +32,7 @@ func (src *source) decode() (*config, error) {
 		},
 		Policies: d.text("policies"), KeyFile: d.text("key-file"), Insecure: d.boolean("insecure"), Budget: d.duration("forward-budget"),
 		MaxKeys: d.number("max-keys"), MaxMemory: d.bytes("max-memory"), Drain: d.duration("drain-timeout"),
+		DataDir: d.text("data-dir"), DataSync: d.choice("data-sync", "interval", syncNever),
 		LogLevel: d.choice("log.level", "debug", "info", "warn", "error"),
 		LogJSON:  d.choice("log.format", "text", "json") == "json",
 	}

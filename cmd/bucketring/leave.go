@@ -95,6 +95,7 @@ func (s *server) drain(orderly bool) {
 		}
 	}
 	s.doors.close(ctx)
+	s.node.Flush()
 	s.pool.Close()
 	s.log.Info("stopped", "node", s.cfg.NodeName, "took", time.Since(began).Round(time.Millisecond))
 }

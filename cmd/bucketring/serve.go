@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"math"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"github.com/bucketring/bucketring/cluster"
 	"github.com/bucketring/bucketring/internal/httpapi"
 	"github.com/bucketring/bucketring/internal/metrics"
+	"github.com/bucketring/bucketring/internal/store"
 	"github.com/bucketring/bucketring/node"
 	"github.com/bucketring/bucketring/ring"
 	"github.com/bucketring/bucketring/transport"
@@ -70,6 +72,7 @@ type server struct {
 	metrics *metrics.Metrics
 	node    *node.Node
 	keeper  *keeper
+	disk    *store.Store // nil without one
 	pool    *transport.Pool
 	peers   *transport.PeerServer
 	api     *transport.Server
@@ -118,7 +121,11 @@ func (s *server) serve(ctx context.Context, ready func(*server)) (err error) {
 	}
 	s.drain(err == nil)
 	stop()
-	return asExit(errors.Join(err, group.Wait()))
+	err = errors.Join(err, group.Wait())
+	if s.disk != nil {
+		err = errors.Join(err, s.disk.Close())
+	}
+	return asExit(err)
 }
 
 // open makes the parts of a node and its sockets. Nothing runs yet.
@@ -171,6 +178,13 @@ func (s *server) wire() error {
 	}
 	if s.cfg.Listen.Gossip != "" {
 		cfg.Messages = s.pool
+	}
+	var found iter.Seq2[[]byte, []byte]
+	if s.disk, found, err = openDisk(s.cfg, s.log); err != nil {
+		return asExit(err)
+	}
+	if s.disk != nil {
+		cfg.Store, cfg.Restored = keptCounters{s.disk}, found
 	}
 	s.node, err = node.New(cfg)
 	if err != nil {

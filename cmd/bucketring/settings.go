@@ -39,6 +39,8 @@ func settings(dev bool) []setting {
 		{"policies", "", "policy file, or folder of them, to load and watch; empty serves only limits that come with the call"},
 		{"key-file", "", "file with the cluster's secrets, made by: bucketring keyring init FILE"},
 		{"insecure", false, "allow listeners beyond loopback without a key file: anyone who reaches them is trusted"},
+		{"data-dir", "", "folder for counters of an hour and longer, levels and long leases; empty keeps them in memory alone"},
+		{"data-sync", "interval", "when what was written must survive a power cut: interval (each second) or never"},
 		{"forward-budget", 25 * time.Millisecond, "how long a call may wait for the node that owns its key"},
 		{"max-keys", int64(0), "most counters kept; 0 leaves it to max-memory"},
 		{"max-memory", "", "most memory for counters, such as 512MiB (default 60 % of the memory limit)"},

@@ -49,8 +49,13 @@
 // A Table is safe for concurrent use. Take of a known key takes no lock and
 // allocates nothing. The top bit of the word is the seal: a sealed counter
 // accepts no further charge and its holder looks it up again. Whoever replaces
-// or drops a counter seals it first, so that no charge is lost; handover of
-// partitions will use the same bit.
+// or drops a counter, or closes its partition, seals it first, so that no charge is lost.
+//
+// # Moving
+//
+// A partition can be closed, which returns its State, and opened elsewhere (move.go).
+// States of one partition join in any order (record.go, fold.go, join.go). What has
+// changed is noted for copies (changes.go).
 //
 // # What it does not do
 //
@@ -60,5 +65,5 @@
 // "New directions in communications" (1986).
 //
 // Read next: bucket.go, then gcra.go, then table.go; leases.go and reserve.go stand
-// for themselves.
+// for themselves; move.go and record.go for what leaves a table.
 package bucket

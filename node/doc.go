@@ -15,15 +15,19 @@
 // package cluster, calls SetRing; the node asks them through [Peers], which is
 // package transport. This package knows neither.
 //
-// It does not yet hand counters over when the ring changes, nor copy them to a
-// second node: those will be handover.go and replica.go, driving package
-// ring/handover.
+// What is here moves: package ring/handover says when, and a mover (handover.go) closes,
+// sends and opens partitions in the table. Where Config.Messages is nil, the ring alone
+// says what is here, and counters do not move. replica.go copies what has changed to the
+// next owner; failover.go, wake.go and guard.go are for nodes that are silent, were paused
+// or are missing; charges.go and disk.go for what others, or the next start, must know.
 //
 // A Node and its Local are safe for concurrent use. A call takes no lock, but
 // for calls with several limits of which one is strict, and for a denial by a
 // strict one. A call whose limits live at several nodes asks them at the same time
-// and waits for all; beside that, Run is the room's only goroutine.
+// and waits for all; beside that, Run has the room's goroutines: upkeep, the mover, and
+// the disk.
 //
-// Read next: node.go, local.go, call.go, then bucket/bucket.go; fallback.go for the
-// other case; policy.go and work.go for policies.
+// Read next: node.go, local.go, call.go, then bucket/bucket.go; forward.go and
+// fallback.go for the other case; policy.go and work.go for policies; handover.go and
+// what it names for changes of the cluster.
 package node

@@ -38,6 +38,8 @@ type mover struct {
 	msgs  Messages
 	log   *slog.Logger
 
+	observe func(time.Duration) // until all partitions were here; nil for nobody
+
 	roles  [ring.Partitions]atomic.Uint32
 	routes [ring.Partitions]atomic.Pointer[route] // nil is the owner by the ring
 
@@ -173,6 +175,9 @@ func (m *mover) step(ev handover.Event) {
 		took := time.Since(m.wanting)
 		m.wanting = time.Time{}
 		m.stats.tookOver(took)
+		if m.observe != nil {
+			m.observe(took)
+		}
 		m.log.Info("all partitions are here", "took", took.Round(time.Microsecond))
 	}
 }

@@ -44,6 +44,7 @@ func newLocal(cfg Config, r *ring.Ring) *Local {
 	if cfg.Messages != nil {
 		l.table = bucket.New(away)
 		l.mover = newMover(l, cfg.Messages, cfg.Logger)
+		l.mover.observe = cfg.ObserveTakeOver
 	}
 	l.disk = &disk{local: l, store: cfg.Store, log: cfg.Logger, began: time.Now()}
 	if cfg.Store != nil {

@@ -18,12 +18,13 @@ type MoveStats struct {
 	Acting   int64         // partitions that this node decides for a node that nobody hears
 	Pauses   int64         // times that this node was paused and asked others
 	Here     int           // partitions that are here
-	Replicas int64         // partitions of others that are copied here
+	Guarded  int           // partitions whose closed limits wait for a node that is missing
+	Lag      time.Duration // since all that had changed was last copied; 0 for a node without others
 }
 
 // moverStats are the atomics behind MoveStats.
 type moverStats struct {
-	in, out, frozen, longest, took, copies, acting, pauses, replicas atomic.Int64
+	in, out, frozen, longest, took, copies, copiedAt, acting, pauses atomic.Int64
 }
 
 func (s *moverStats) froze(took time.Duration, state *bucket.State) {
@@ -47,15 +48,21 @@ func (s *moverStats) tookOver(d time.Duration) { s.took.Store(int64(d)) }
 func (s *moverStats) copied(records int) { s.copies.Add(int64(records)) }
 
 func (m *mover) moveStats() MoveStats {
-	s, here := &m.stats, 0
+	s, here, guarded, lag := &m.stats, 0, 0, time.Duration(0)
 	for p := range uint32(ring.Partitions) {
 		if m.local.table.Here(p) {
 			here++
 		}
+		if m.guard.closed[p].Load() {
+			guarded++
+		}
+	}
+	if at := s.copiedAt.Load(); at > 0 {
+		lag = time.Duration(m.local.clock.now().Mono - at)
 	}
 	return MoveStats{
 		In: s.in.Load(), Out: s.out.Load(), Frozen: s.frozen.Load(), Longest: time.Duration(s.longest.Load()),
 		TookOver: time.Duration(s.took.Load()),
-		Copied:   s.copies.Load(), Acting: s.acting.Load(), Pauses: s.pauses.Load(), Replicas: s.replicas.Load(), Here: here,
+		Copied:   s.copies.Load(), Acting: s.acting.Load(), Pauses: s.pauses.Load(), Here: here, Guarded: guarded, Lag: lag,
 	}
 }

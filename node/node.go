@@ -50,6 +50,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Observe, if set, is told how long each decision through a Door took.
 	Observe func(path Path, took time.Duration)
+	// ObserveTakeOver, if set, is told how long it took until all partitions were here,
+	// after each change that brought some.
+	ObserveTakeOver func(took time.Duration)
 }
 
 // DefaultBudget is what a call waits for another node unless Config says

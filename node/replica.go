@@ -73,6 +73,12 @@ func (m *mover) replicate(now bucket.Now) {
 		m.copies.queued[p] = false
 		records += 10 + m.copyWhole(p, now)
 	}
+	switch {
+	case len(m.view.peers) == 0:
+		m.stats.copiedAt.Store(0)
+	case len(m.copies.todo) == 0:
+		m.stats.copiedAt.Store(now.Mono)
+	}
 	m.replicas.prune(m.local.table, now)
 }
 

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 
+	"github.com/bucketring/bucketring/internal/metrics"
 	"github.com/bucketring/bucketring/internal/store"
 	"github.com/bucketring/bucketring/node"
 )
@@ -64,4 +65,12 @@ func openDisk(cfg *config, log *slog.Logger) (*store.Store, iter.Seq2[[]byte, []
 			}
 		}
 	}, nil
+}
+
+// diskStats is the state of the directory, for metrics.
+func (s *server) diskStats() metrics.Disk {
+	d := s.disk.Stats()
+	return metrics.Disk{
+		OK: d.Err == nil, Written: d.Bytes, Errors: d.Errors, TornLogs: d.Torn, Quarantined: d.Quarantined, BadGaps: d.Gaps,
+	}
 }

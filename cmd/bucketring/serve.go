@@ -175,6 +175,7 @@ func (s *server) wire() error {
 	cfg := node.Config{
 		Name: s.cfg.NodeName, Placer: s.placer, Peers: s.pool, Budget: s.cfg.Budget,
 		MaxKeys: s.cfg.MaxKeys, MaxBytes: memoryFor(s.cfg), Observe: s.metrics.Observe, Logger: s.log,
+		ObserveTakeOver: s.metrics.ObserveTakeOver,
 	}
 	if s.cfg.Listen.Gossip != "" {
 		cfg.Messages = s.pool
@@ -237,6 +238,9 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 		Panics: map[string]func() int64{
 			"http": func() int64 { return int64(s.http.Stats().Panics) }, "grpc": s.api.Panics,
 		},
+	}
+	if s.disk != nil {
+		src.Disk = s.diskStats
 	}
 	if s.doors.gossip != "" {
 		src.Links, src.Peers = s.pool.Stats, s.peers.Stats

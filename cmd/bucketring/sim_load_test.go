@@ -19,26 +19,18 @@ func (n *simNode) ask(verb bucketring.Verb, key string, limits []bucketring.Limi
 	return n.door.Take(ctx, bucketring.Request{Verb: verb, Key: key, Limits: limits, Cost: 1})
 }
 
-// any returns a node that takes calls.
-func (w *simWorld) any(r *rand.Rand) *simNode {
-	live := w.live()
-	if len(live) == 0 {
-		w.Fatal("no node takes calls")
-	}
-	return live[r.IntN(len(live))]
-}
-
 // spend takes from each key so many times, at nodes picked at random, and returns how
-// many passed of each.
+// many passed of each. Answers must be exact.
 func (w *simWorld) spend(keys []string, limits []bucketring.Limit, times int) map[string]int {
 	w.Helper()
 	passed := map[string]int{}
 	for range times {
 		for _, key := range keys {
-			n := w.any(w.rand)
+			live := w.live()
+			n := live[w.rand.IntN(len(live))]
 			d, err := n.ask(bucketring.VerbTake, key, limits)
 			if err != nil || d.Degraded {
-				w.Errorf("Take(%q) at %s = %v from %v, error %v, want an exact answer", key, n.name, d.Allowed, d.Source, err)
+				w.Errorf("%v: Take(%q) at %s = %v from %v, error %v, want an exact answer", w.now(), key, n.name, d.Allowed, d.Source, err)
 			}
 			if err == nil && d.Allowed {
 				passed[key]++
@@ -51,16 +43,10 @@ func (w *simWorld) spend(keys []string, limits []bucketring.Limit, times int) ma
 // expectPassed compares what passed of each key.
 func (w *simWorld) expectPassed(passed map[string]int, keys []string, want int) {
 	w.Helper()
-	wrong := 0
 	for _, key := range keys {
 		if passed[key] != want {
-			if wrong++; wrong <= 5 {
-				w.Errorf("%d calls of %q passed, want exactly %d", passed[key], key, want)
-			}
+			w.Errorf("%d calls of %q passed, want exactly %d", passed[key], key, want)
 		}
-	}
-	if wrong > 5 {
-		w.Errorf("%d of %d keys are wrong", wrong, len(keys))
 	}
 }
 
@@ -73,84 +59,156 @@ func keysOf(prefix string, count int) []string {
 	return keys
 }
 
-// A simLoad calls all nodes again and again.
+// A simCall is one take and its answer.
+type simCall struct {
+	key         string
+	at          string // the node that was asked
+	began, took time.Duration
+	d           bucketring.Decision
+	err         error
+	died        bool // the node that was asked died meanwhile: nobody heard its answer
+}
+
+// exact reports whether a holder or its successor has let the call pass.
+func (c *simCall) exact() bool { return !c.died && c.err == nil && c.d.Allowed && !c.fallback() }
+
+func (c *simCall) fallback() bool {
+	return c.d.Source != bucketring.SourceOwner && c.d.Source != bucketring.SourceReplica
+}
+
+// unheard reports whether a holder may have charged the call although no answer of it
+// was heard.
+func (c *simCall) unheard() bool { return c.died || c.err != nil || c.fallback() }
+
+// A simLoad calls all nodes again and again with one limit.
 type simLoad struct {
 	w      *simWorld
 	keys   []string
 	limits []bucketring.Limit
 	stop   func()
 
-	mu    sync.Mutex // guards all below
-	calls map[string]int
-	pass  map[string]int
-	from  map[bucketring.Source]int
-	slow  time.Duration // the longest that a call took
-	exact bool          // no answer may be degraded
+	mu    sync.Mutex
+	calls []simCall // guarded by mu
 }
 
 // callSlack is what a call may take beyond its budget.
 const callSlack = 5 * time.Millisecond
 
 // load calls nodes at random, every so often, until stop.
-func (w *simWorld) load(keys []string, limits []bucketring.Limit, every time.Duration) *simLoad {
-	l := &simLoad{w: w, keys: keys, limits: limits, calls: map[string]int{}, pass: map[string]int{}, from: map[bucketring.Source]int{}, exact: true}
+func (w *simWorld) load(limit string, keys []string, every time.Duration) *simLoad {
+	l := &simLoad{w: w, keys: keys, limits: bucketring.MustParse(limit)}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := rand.New(rand.NewPCG(uint64(w.seed), w.rand.Uint64()))
 	var callers sync.WaitGroup
 	callers.Go(func() {
 		for ctx.Err() == nil {
 			time.Sleep(every/2 + time.Duration(r.Int64N(int64(every))))
-			live := w.live()
-			if len(live) == 0 {
-				continue
+			if live := w.live(); len(live) > 0 {
+				n, key := live[r.IntN(len(live))], keys[r.IntN(len(keys))]
+				callers.Go(func() { l.call(n, key) })
 			}
-			n, key := live[r.IntN(len(live))], keys[r.IntN(len(keys))]
-			callers.Go(func() { l.call(n, key) })
 		}
 	})
-	l.stop = func() { cancel(); callers.Wait() }
+	l.stop = sync.OnceFunc(func() { cancel(); callers.Wait() })
 	return l
 }
 
-// call makes one call. What a node says that died meanwhile reaches nobody.
-func (l *simLoad) call(n *simNode, key string) {
-	began := time.Now()
-	d, err := n.ask(bucketring.VerbTake, key, l.limits)
-	took := time.Since(began)
-	if !n.serving.Load() {
-		return
-	}
+// call makes one call and writes it down.
+func (l *simLoad) call(n *simNode, key string) simCall {
+	c := simCall{key: key, at: n.name, began: l.w.now()}
+	c.d, c.err = n.ask(bucketring.VerbTake, key, l.limits)
+	c.took, c.died = l.w.now()-c.began, !n.serving.Load()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.calls[key]++
-	l.slow = max(l.slow, took)
-	if err != nil {
-		l.w.Errorf("%.3fs: Take(%q) at %s failed: %v", time.Since(l.w.began).Seconds(), key, n.name, err)
-		return
+	l.calls = append(l.calls, c)
+	if c.died {
+		return c
 	}
-	l.from[d.Source]++
-	if d.Allowed {
-		l.pass[key]++
+	if c.err != nil {
+		l.w.Errorf("%v: Take(%q) at %s failed: %v", c.began, key, n.name, c.err)
 	}
-	if l.exact && d.Degraded {
-		l.w.Errorf("%.3fs: Take(%q) at %s came from %v after %v, want an exact answer", time.Since(l.w.began).Seconds(), key, n.name, d.Source, took)
+	if c.took > simBudget+callSlack {
+		l.w.Errorf("%v: Take(%q) at %s took %v, its budget is %v", c.began, key, n.name, c.took, simBudget)
 	}
-	if took > simBudget+callSlack {
-		l.w.Errorf("%.3fs: Take(%q) at %s took %v, budget is %v", time.Since(l.w.began).Seconds(), key, n.name, took, simBudget)
+	return c
+}
+
+// exhaust makes calls at random nodes until every key has denied twice in a row.
+func (l *simLoad) exhaust() {
+	l.w.Helper()
+	for _, key := range l.keys {
+		for denied := 0; denied < 2; {
+			live := l.w.live()
+			c := l.call(live[l.w.rand.IntN(len(live))], key)
+			if c.d.Degraded {
+				l.w.Errorf("%v: Take(%q) at %s came from %v, want an exact answer at rest", c.began, key, c.at, c.d.Source)
+			}
+			if denied++; c.d.Allowed {
+				denied = 0
+			}
+		}
 	}
 }
 
-// expectExact checks that of each key exactly as much has passed as its limit lets.
-func (l *simLoad) expectExact(limit int) {
-	l.w.Helper()
+// A simBook is what a load has brought for one key.
+type simBook struct {
+	calls    int
+	exact    int // passed, by a holder or its successor
+	fallback int // passed without either
+	unheard  int // may have been charged
+	lost     int // passed, and perhaps not copied before the holder crashed
+}
+
+// copyDelay is how old a charge may be that a crash loses: copies are sent every
+// 10 ms.
+const copyDelay = 15 * time.Millisecond
+
+// books adds up the calls of each key. Crashes tells when nodes crashed, by name.
+func (l *simLoad) books(crashes map[string]time.Duration) map[string]*simBook {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	total := 0
+	books := map[string]*simBook{}
 	for _, key := range l.keys {
-		total += l.calls[key]
-		if want := min(l.calls[key], limit); l.pass[key] != want {
-			l.w.Errorf("%d of %d calls of %q passed, want exactly %d", l.pass[key], l.calls[key], key, want)
+		books[key] = &simBook{}
+	}
+	for i := range l.calls {
+		c := &l.calls[i]
+		b := books[c.key]
+		b.calls++
+		switch {
+		case c.exact():
+			b.exact++
+			at, crashed := crashes[c.d.Owner]
+			if ended := c.began + c.took; crashed && ended > at-copyDelay && c.began <= at {
+				b.lost++
+			}
+		case c.unheard():
+			b.unheard++
+			if !c.died && c.d.Allowed {
+				b.fallback++
+			}
 		}
 	}
-	l.w.say("load: %d calls, answers from %v, the slowest took %v", total, l.from, l.slow)
+	return books
+}
+
+// expectExact checks that of each key exactly as much has passed as its limit lets,
+// and that all answers were exact.
+func (l *simLoad) expectExact(limit int) {
+	l.w.Helper()
+	for key, b := range l.books(nil) {
+		if want := min(b.calls, limit); b.exact != want {
+			l.w.Errorf("%d of %d calls of %q passed, want exactly %d", b.exact, b.calls, key, want)
+		}
+	}
+	from := map[bucketring.Source]int{}
+	slowest := time.Duration(0)
+	for _, c := range l.calls {
+		from[c.d.Source]++
+		slowest = max(slowest, c.took)
+		if c.d.Degraded && !c.died {
+			l.w.Errorf("%v: Take(%q) at %s came from %v after %v, want an exact answer", c.began, c.key, c.at, c.d.Source, c.took)
+		}
+	}
+	l.w.say("load: %d calls, answers from %v, the slowest took %v", len(l.calls), from, slowest)
 }

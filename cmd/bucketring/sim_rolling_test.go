@@ -17,8 +17,8 @@ func TestSimRollingReplacement(t *testing.T) {
 		w.cluster(3)
 		keys, limits := keysOf("spent:", 100), bucketring.MustParse("10/h")
 		w.expectPassed(w.spend(keys, limits, 4), keys, 4)
-		bucket := w.load(keysOf("bucket:", 20), bucketring.MustParse("50/h"), 20*time.Millisecond)
-		window := w.load(keysOf("window:", 20), bucketring.MustParse("50/h algorithm=fixed_window"), 20*time.Millisecond)
+		bucket := w.load("50/h", keysOf("bucket:", 20), 20*time.Millisecond)
+		window := w.load("50/h algorithm=fixed_window", keysOf("window:", 20), 20*time.Millisecond)
 		for host := 1; host <= 3; host++ {
 			name := w.node(host).name
 			w.node(host).leave()
@@ -44,8 +44,8 @@ func TestSimTwoAtOnce(t *testing.T) {
 		w.cluster(3)
 		keys, limits := keysOf("spent:", 100), bucketring.MustParse("10/h")
 		w.expectPassed(w.spend(keys, limits, 4), keys, 4)
-		bucket := w.load(keysOf("bucket:", 20), bucketring.MustParse("50/h"), 20*time.Millisecond)
-		window := w.load(keysOf("window:", 20), bucketring.MustParse("50/h algorithm=fixed_window"), 20*time.Millisecond)
+		bucket := w.load("50/h", keysOf("bucket:", 20), 20*time.Millisecond)
+		window := w.load("50/h algorithm=fixed_window", keysOf("window:", 20), 20*time.Millisecond)
 		for _, leaving := range [][2]int{{4, 5}, {1, 2}} {
 			four, five := w.launch("n4", w.free(4)), w.launch("n5", w.free(5))
 			four.awaitReady()

@@ -77,9 +77,12 @@ func (w *simWorld) end() {
 	time.Sleep(time.Minute)
 }
 
+// now is the virtual time since the world began.
+func (w *simWorld) now() time.Duration { return time.Since(w.began) }
+
 // say logs something of the schedule, with the virtual time.
 func (w *simWorld) say(format string, args ...any) {
-	w.Logf("%8.3fs  %s", time.Since(w.began).Seconds(), fmt.Sprintf(format, args...))
+	w.Logf("%8.3fs  %s", w.now().Seconds(), fmt.Sprintf(format, args...))
 }
 
 // all returns the nodes that were ever started.
@@ -235,6 +238,7 @@ func (n *simNode) leave() {
 func (n *simNode) beginLeave() {
 	n.w.say("%s leaves", n.name)
 	n.cancel()
+	<-n.s.leaving.began
 	go func() {
 		select {
 		case <-n.s.leaving.done:
@@ -257,17 +261,26 @@ func (n *simNode) kill(silent bool) {
 	n.killed.Do(func() {
 		n.serving.Store(false)
 		n.host.stop(silent)
-		go func() {
-			n.cancel()
-			if c := n.s.cluster.Load(); c != nil {
-				_ = c.Close()
-			}
-		}()
-		go n.s.leaving.once.Do(func() {
-			close(n.s.leaving.began)
-			close(n.s.leaving.done)
-		})
+		n.end()
 	})
+}
+
+// end ends the goroutines of a node that is cut off. One that drains already does not
+// hear of that, and gives up after a while.
+func (n *simNode) end() {
+	defer n.cancel()
+	select {
+	case <-n.s.leaving.began:
+		return
+	default:
+	}
+	n.s.leaving.once.Do(func() { // it has nobody to drain to
+		close(n.s.leaving.began)
+		close(n.s.leaving.done)
+	})
+	if c := n.s.cluster.Load(); c != nil {
+		_ = c.Close()
+	}
 }
 
 // settled reports what is not as the ring of a node says: nil when it holds exactly
@@ -335,7 +348,7 @@ func (w *simWorld) within(d time.Duration, what string, check func() error) time
 			return took
 		}
 		if took > d {
-			w.Fatalf("%.3fs: not within %v: %s: %v", time.Since(w.began).Seconds(), d, what, err)
+			w.Fatalf("%v: not within %v: %s: %v", w.now(), d, what, err)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -51,7 +51,7 @@ var plan = map[string]room{
 	"client/grpclimit":          {5, ".", "grpc"},
 	"bench":                     {5, ". bucket node policy ring transport transport/limitpb internal/workload", "grpc"},
 	"cmd/bucketring": {6, anything,
-		"cobra pflag koanf exporter-toolkit otel systemd terminal x/sync automemlimit grpc"},
+		"cobra pflag koanf exporter-toolkit otel systemd terminal x/sync automemlimit grpc memberlist"},
 }
 
 // modules are the paths that one word of the plan stands for. The longest that

@@ -34,6 +34,8 @@ type Sources struct {
 	Peers   func() transport.ServerStats
 	// Policies tells of the last load; nil for a node without policies.
 	Policies func() Policies
+	// Disk tells of --data-dir; nil for a node without.
+	Disk func() Disk
 	// Panics counts calls that ended in a panic, by door.
 	Panics map[string]func() int64
 	// Version is this program's, Insecure whether strangers are let in.
@@ -55,6 +57,7 @@ type Metrics struct {
 	paths    map[node.Path]prometheus.Observer
 	forward  prometheus.Observer
 	batch    prometheus.Observer
+	takeOver prometheus.Observer
 }
 
 // New returns the metrics of a process that has not got its Sources yet. It also
@@ -64,14 +67,15 @@ func New() (*Metrics, error) {
 	durations := histogram(decisionDuration, seconds)
 	forward := histogram(forwardDuration, seconds)
 	batch := histogram(forwardBatch, []float64{1, 2, 5, 10, 50, 100, 500, 1000})
+	takeOver := histogram(handoverDuration, []float64{0.01, 0.05, 0.1, 0.5, 1, 5, 20})
 	m := &Metrics{
 		registry: prometheus.NewRegistry(), paths: map[node.Path]prometheus.Observer{},
-		forward: forward.WithLabelValues(), batch: batch.WithLabelValues(),
+		forward: forward.WithLabelValues(), batch: batch.WithLabelValues(), takeOver: takeOver.WithLabelValues(),
 	}
 	for _, path := range []node.Path{node.PathOwned, node.PathForward, node.PathFallback} {
 		m.paths[path] = durations.WithLabelValues(string(path))
 	}
-	m.registry.MustRegister(durations, forward, batch, collectors.NewGoCollector(),
+	m.registry.MustRegister(durations, forward, batch, takeOver, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m, m.takeMemberlist()
 }
@@ -134,6 +138,10 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	c.node(s, c.src.Node())
 	if c.src.Cluster != nil {
 		collectCluster(s, c.src.Cluster())
+		collectMoves(s, c.src.Node().Moves)
+	}
+	if c.src.Disk != nil {
+		collectDisk(s, c.src.Disk())
 	}
 	if c.src.Links != nil {
 		collectLinks(s, c.src.Links())

@@ -40,6 +40,10 @@ func scrape(t *testing.T) string {
 		},
 	}}
 	stats.Table.Leases, stats.Table.Reservations = 11, 12
+	stats.Moves = node.MoveStats{
+		Here: 1363, In: 21, Out: 22, Longest: 4 * time.Millisecond, Lag: 20 * time.Millisecond, Acting: 23, Guarded: 24, Pauses: 25,
+	}
+	m.ObserveTakeOver(time.Second)
 	m.Watch(metrics.Sources{
 		Node:    func() node.Stats { return stats },
 		Cluster: func() cluster.Stats { return cluster.Stats{Active: 3, Dead: 1} },
@@ -48,6 +52,7 @@ func scrape(t *testing.T) string {
 		Policies: func() metrics.Policies {
 			return metrics.Policies{OK: true, Loaded: time.Unix(1704067200, 0), Hashes: map[string]string{"voicedub": "00ff"}, Mismatch: 2}
 		},
+		Disk:    func() metrics.Disk { return metrics.Disk{Written: 26, Errors: 27, Quarantined: 28} },
 		Panics:  map[string]func() int64{"http": func() int64 { return 1 }},
 		Version: "1.2.3",
 	})
@@ -84,6 +89,19 @@ func TestScrape(t *testing.T) {
 		`bucketring_link_up{peer="n2"} 1`,
 		`bucketring_panics_total{door="http"} 1`,
 		`bucketring_ring_owned_partitions 1364`,
+		`bucketring_partitions_held 1363`,
+		`bucketring_handover_keys_total{direction="in",result="ok"} 21`,
+		`bucketring_handover_keys_total{direction="out",result="ok"} 22`,
+		`bucketring_handover_longest_freeze_seconds 0.004`,
+		`bucketring_handover_duration_seconds_count 1`,
+		`bucketring_replication_lag_seconds 0.02`,
+		`bucketring_acting_partitions 23`,
+		`bucketring_guarded_partitions 24`,
+		`bucketring_pauses_total 25`,
+		`bucketring_data_dir_ok 0`,
+		`bucketring_data_dir_written_bytes_total 26`,
+		`bucketring_data_dir_errors_total 27`,
+		`bucketring_data_dir_damage_total{kind="quarantined"} 28`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("metrics have no line %s", line)

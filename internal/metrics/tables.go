@@ -52,6 +52,21 @@ var (
 	ringOwned    = metric{"bucketring_ring_owned_partitions", gauge, "Partitions this node owns.", nil}
 	ringFailures = metric{"bucketring_ring_failures_total", counter, "Rings that could not be built.", nil}
 
+	partitionsHere   = metric{"bucketring_partitions_held", gauge, "Partitions that are here; in time those that this node owns.", nil}
+	handoverKeys     = metric{"bucketring_handover_keys_total", counter, "Counters that moved between nodes.", []string{"direction", "result"}}
+	handoverDuration = metric{"bucketring_handover_duration_seconds", gauge, "Time until all partitions were here, after a change of the ring.", nil}
+	handoverFreeze   = metric{"bucketring_handover_longest_freeze_seconds", gauge, "Longest that a partition was frozen to be given away.", nil}
+	copied           = metric{"bucketring_replication_records_total", counter, "Counters copied to the next owner, again after each change.", nil}
+	replicationLag   = metric{"bucketring_replication_lag_seconds", gauge, "Age of the copies of this node's counters, at most.", nil}
+	acting           = metric{"bucketring_acting_partitions", gauge, "Partitions decided here for a node that nobody hears.", nil}
+	guardedParts     = metric{"bucketring_guarded_partitions", gauge, "Partitions whose closed limits wait for a node that is missing.", nil}
+	pauses           = metric{"bucketring_pauses_total", counter, "Times that this node was paused and asked the others before it went on.", nil}
+
+	diskOK      = metric{"bucketring_data_dir_ok", gauge, "1 if the last write to --data-dir succeeded.", nil}
+	diskBytes   = metric{"bucketring_data_dir_written_bytes_total", counter, "Bytes written to --data-dir.", nil}
+	diskErrors  = metric{"bucketring_data_dir_errors_total", counter, "Writes to --data-dir that failed.", nil}
+	diskDamaged = metric{"bucketring_data_dir_damage_total", counter, "What was wrong with the files at the start: torn logs, files put aside.", []string{"kind"}}
+
 	members       = metric{"bucketring_members", gauge, "Members this node knows, by state.", []string{"state"}}
 	gossipRefused = metric{"bucketring_gossip_rejected_total", counter, "Gossip messages refused, by what did not fit.", []string{"reason"}}
 	gossipDropped = metric{"bucketring_gossip_dropped_total", counter, "Gossip messages dropped because a queue was full.", nil}

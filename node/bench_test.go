@@ -5,11 +5,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/node"
 	"github.com/bucketring/bucketring/policy"
+	"github.com/bucketring/bucketring/ring"
+	"github.com/bucketring/bucketring/transport/peerpb"
 )
 
 // benchmark takes with the requests in turn and checks the last answer.
@@ -142,6 +145,58 @@ func BenchmarkPolicy(b *testing.B) {
 	}
 	n.SetPolicies((&policy.Set{}).WithPolicy(p))
 	req := bucketring.Request{Cost: 1, Namespace: "voicedub", Attributes: map[string]string{"user": "u1", "method": "POST", "path": "/v1/me/dubs"}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if d, err := n.Take(b.Context(), req); err != nil || !d.Allowed {
+			b.Fatalf("Take = %+v, %v", d, err)
+		}
+	}
+}
+
+// deaf are messages to nodes that never answer.
+type deaf struct{}
+
+func (deaf) Send(string, uint64, *peerpb.Msg) {}
+func (deaf) Session(string) uint64            { return 1 }
+func (deaf) Hears(string) bool                { return true }
+
+// BenchmarkOwnedMoving takes from one hot key at a node that stays alone, and at one
+// whose partitions can move and are copied: what readiness for that costs a take.
+func BenchmarkOwnedMoving(b *testing.B) {
+	b.Run("alone", func(b *testing.B) {
+		n, err := node.New(node.Config{Name: "n1"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		takeHot(b, n)
+	})
+	b.Run("copied", func(b *testing.B) {
+		n, err := node.New(node.Config{Name: "n1", Messages: deaf{}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		var running sync.WaitGroup
+		ctx, stop := context.WithCancel(b.Context())
+		running.Go(func() { _ = n.Run(ctx) })
+		defer running.Wait()
+		defer stop()
+		builder := ring.NewBuilder(ring.Placer{}, "n1")
+		for _, members := range [][]ring.Member{{{Name: "n1", Boot: 1}}, {{Name: "n1", Boot: 1}, {Name: "n2", Boot: 1}}} {
+			r, err := builder.Build(members)
+			if err != nil {
+				b.Fatal(err)
+			}
+			n.SetRing(r)
+			if err := n.Settle(b.Context()); err != nil { // all are here, and nobody takes them
+				b.Fatal(err)
+			}
+		}
+		takeHot(b, n)
+	})
+}
+
+func takeHot(b *testing.B, n *node.Node) {
+	req := bucketring.Request{Key: "user:42", Limits: bucketring.MustParse("1000000000/s"), Cost: 1}
 	b.ReportAllocs()
 	for b.Loop() {
 		if d, err := n.Take(b.Context(), req); err != nil || !d.Allowed {

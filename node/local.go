@@ -112,19 +112,15 @@ func (l *Local) refusal(part uint32, hinted uint64) *bucketring.NotOwner {
 
 // Take decides a call whose limits are named, if this node owns the key. Else
 // the error is a NotOwner with the name of the member that does.
-func (l *Local) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+func (l *Local) Take(ctx context.Context, req bucketring.Request) (d bucketring.Decision, err error) {
 	hash, err := l.place(&req)
 	if err != nil {
-		return bucketring.Decision{}, err
+		return d, err
 	}
 	if byID(req.Verb) {
 		return l.takeIDs(&req)
 	}
-	d, here := l.decide(hash, &req)
-	if !here {
-		d, here = l.act(hash, &req)
-	}
-	if here {
+	if l.decide(hash, &req, &d) || l.act(hash, &req, &d) {
 		return d, nil
 	}
 	part, c := partOf(hash, &req), callOf(&req)
@@ -183,62 +179,59 @@ func partOf(hash uint64, req *bucketring.Request) uint32 {
 	return ring.Partition(hash)
 }
 
-// decide carries out a resolved call on this node's counters, if they are here.
-func (l *Local) decide(hash uint64, req *bucketring.Request) (d bucketring.Decision, here bool) {
-	if !l.here(partOf(hash, req)) {
-		return d, false
-	}
-	return l.decideIn(l.table, hash, req)
+// decide carries out a resolved call on this node's counters, into d, which is empty, if
+// its partition is here.
+func (l *Local) decide(hash uint64, req *bucketring.Request, d *bucketring.Decision) (here bool) {
+	part := partOf(hash, req)
+	return l.here(part) && l.decideIn(l.table, part, hash, req, d)
 }
 
 // decideOwn carries out a call on counters that each node has for itself.
-func (l *Local) decideOwn(hash uint64, req *bucketring.Request) bucketring.Decision {
-	d, _ := l.decideIn(l.own, hash, req) // always here
+func (l *Local) decideOwn(hash uint64, req *bucketring.Request) (d bucketring.Decision) {
+	l.decideIn(l.own, partOf(hash, req), hash, req, &d) // always here
 	return d
 }
 
 // act carries out a call for a holder that nobody hears. Limits that are closed then
 // stay closed.
-func (l *Local) act(hash uint64, req *bucketring.Request) (d bucketring.Decision, acting bool) {
+func (l *Local) act(hash uint64, req *bucketring.Request, d *bucketring.Decision) (acting bool) {
 	part := partOf(hash, req)
 	if !l.acting.Here(part) {
-		return d, false
+		return false
 	}
-	if c := callOf(req); c.anyClosed() {
-		return d, false
+	if c := callOf(req); c.anyClosed() || !l.decideIn(l.acting, part, hash, req, d) {
+		return false
 	}
-	if d, acting = l.decideIn(l.acting, hash, req); acting {
-		d.Source, d.Degraded = bucketring.SourceReplica, true
-	}
-	return d, acting
+	d.Source, d.Degraded = bucketring.SourceReplica, true
+	return true
 }
 
 // decideIn carries out a call in one table, if the partition is there.
-func (l *Local) decideIn(table *bucket.Table, hash uint64, req *bucketring.Request) (d bucketring.Decision, here bool) {
+func (l *Local) decideIn(table *bucket.Table, part uint32, hash uint64, req *bucketring.Request, d *bucketring.Decision) (here bool) {
 	c := callOf(req)
-	c.table, c.clock, c.part = table, l.clock, partOf(hash, req)
+	c.table, c.clock, c.part = table, l.clock, part
 	c.now = l.clock.now()
-	if table != l.own && (!l.sure.is(c.now) || l.guarded(c.part, &c)) {
-		return d, false
+	if table != l.own && (!l.sure.is(c.now) || l.guarded(part, &c)) {
+		return false
 	}
 	strict, several := c.anyStrict(), c.len() > 1
 	if several { // all charges before the partition moves, or none
-		if !table.Enter(c.part) {
-			return d, false
+		if !table.Enter(part) {
+			return false
 		}
-		defer table.Leave(c.part)
+		defer table.Leave(part)
 	}
 	if req.Token != "" && (req.Verb == bucketring.VerbRefund || forced(req)) && !l.refunds.first(req.Token, c.now.Mono) {
 		c.verb, c.cost, c.charges = bucketring.VerbPeek, 0, free(req.Charges)
 	}
 	if !strict || !several {
-		c.decide(&d)
+		c.decide(d)
 	}
 	if strict && (several || !d.Allowed) && !c.away {
-		l.apart(hash, &c, &d)
+		l.apart(hash, &c, d)
 	}
 	d.Source, d.Node, d.Owner = bucketring.SourceOwner, l.name, l.name
-	return d, !c.away
+	return !c.away
 }
 
 // forced reports whether a call tells what was admitted already.

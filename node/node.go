@@ -232,8 +232,8 @@ func checkInline(req *bucketring.Request) error {
 }
 
 // take decides a call that has its limits, where its partition is.
-func (n *Node) take(ctx context.Context, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
-	if d, here := n.local.decide(hash, req); here {
+func (n *Node) take(ctx context.Context, hash uint64, req *bucketring.Request) (d bucketring.Decision, err error) {
+	if n.local.decide(hash, req, &d) {
 		return d, nil
 	}
 	return n.forward(ctx, hash, req)

@@ -12,11 +12,15 @@ import (
 	"github.com/bucketring/bucketring"
 )
 
-// ask makes one call at a node.
+// ask takes one token of a key at a node, or looks what is left.
 func (n *simNode) ask(verb bucketring.Verb, key string, limits []bucketring.Limit) (bucketring.Decision, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return n.door.Take(ctx, bucketring.Request{Verb: verb, Key: key, Limits: limits, Cost: 1})
+	cost := int64(1)
+	if verb == bucketring.VerbPeek {
+		cost = 0
+	}
+	return n.door.Take(ctx, bucketring.Request{Verb: verb, Key: key, Limits: limits, Cost: cost})
 }
 
 // spend takes from each key so many times, at nodes picked at random, and returns how
@@ -157,6 +161,12 @@ type simBook struct {
 	fallback int // passed without either
 	unheard  int // may have been charged
 	lost     int // passed, and perhaps not copied before the holder crashed
+	late     int // passed in the second before: other nodes may not know
+}
+
+func (b *simBook) add(o *simBook) {
+	b.calls, b.exact, b.fallback = b.calls+o.calls, b.exact+o.exact, b.fallback+o.fallback
+	b.unheard, b.lost, b.late = b.unheard+o.unheard, b.lost+o.lost, b.late+o.late
 }
 
 // copyDelay is how old a charge may be that a crash loses: copies are sent every
@@ -179,8 +189,12 @@ func (l *simLoad) books(crashes map[string]time.Duration) map[string]*simBook {
 		case c.exact():
 			b.exact++
 			at, crashed := crashes[c.d.Owner]
-			if ended := c.began + c.took; crashed && ended > at-copyDelay && c.began <= at {
+			ended := c.began + c.took
+			if crashed && ended > at-copyDelay && c.began <= at {
 				b.lost++
+			}
+			if crashed && ended > at-time.Second && c.began <= at {
+				b.late++
 			}
 		case c.unheard():
 			b.unheard++

@@ -64,3 +64,22 @@ func TestSimTwoAtOnce(t *testing.T) {
 		window.expectExact(50)
 	})
 }
+
+// Two nodes that are each other's seeds start beside one that has all counters. They
+// must not take each other for the cluster.
+func TestSimSeedsStartTogether(t *testing.T) {
+	simulate(t, func(w *simWorld) {
+		w.start("n1", 1)
+		keys, limits := keysOf("spent:", 100), bucketring.MustParse("10/h")
+		w.expectPassed(w.spend(keys, limits, 4), keys, 4)
+		load := w.load("5/h", keysOf("bucket:", 50), time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
+		two, three := w.launch("n2", 2), w.launch("n3", 3)
+		two.awaitReady()
+		three.awaitReady()
+		w.awaitRest(time.Second)
+		load.stop()
+		w.expectPassed(w.spend(keys, limits, 10), keys, 6)
+		load.expectExact(5)
+	})
+}

@@ -7,6 +7,7 @@ REVISION  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGE     ?= bucketring:dev
 FUZZTIME  ?= 5s
 BENCHTIME ?= 10ms
+SOAK      ?= 20m
 N         ?= 5
 
 BIN      := bin/bucketring
@@ -18,7 +19,7 @@ UP        = BUCKETRING_IMAGE=$(IMAGE) $(COMPOSE) $(if $(OBSERVE),--env-file depl
 RACE      = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 TOOL      = go tool -modfile=$(CURDIR)/.ci/tools.mod
 
-.PHONY: help build test race fuzz bench lint generate check-generated demo image up down scale ci
+.PHONY: help build test race fuzz bench chaos soak lint generate check-generated demo image up down scale ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +45,13 @@ fuzz: ## Run every fuzz target for FUZZTIME, 5s if not given
 
 bench: ## Run every benchmark once for BENCHTIME, 10ms if not given
 	go test -vet=off -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$(.ci/packages.sh Benchmark)
+
+chaos: ## Break real clusters in every way, five times, for about 15 minutes; as root also their networks
+	go test -count=1 -run TestModel ./ring/handover -seeds=200000 -timeout 10m
+	go test -count=1 -v -timeout 60m ./internal/proctest -strict -net -runs 5
+
+soak: ## Change a cluster every 15 s for SOAK, 20m if not given
+	go test -count=1 -v -timeout 24h ./internal/proctest -run TestSoak -soak $(SOAK)
 
 lint: ## Check format, vet, staticcheck, go fix, modules and the house rules
 	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "run gofmt -w on:" $$bad; exit 1; }

@@ -30,7 +30,7 @@ type Store interface {
 }
 
 const (
-	flushEvery = time.Second
+	flushEvery = 500 * time.Millisecond // so that a power cut costs less than a second
 	// longLived is the shortest window that is worth the disk.
 	longLived = time.Hour
 	// restoredFor is how long what was found at the start stays on disk, whoever has

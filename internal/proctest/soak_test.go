@@ -4,6 +4,7 @@
 package proctest_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -84,22 +85,32 @@ var usageNames = []string{"go_goroutines", "process_open_fds", "process_resident
 // usage returns what a node says of itself.
 func (n *node) usage(t *testing.T) map[string]float64 {
 	t.Helper()
-	resp, err := http.Get("http://" + n.doors()["admin"] + "/metrics")
+	used, err := n.metrics(t.Context(), usageNames...)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return used
+}
+
+// metrics returns what a node says of metrics without labels.
+func (n *node) metrics(ctx context.Context, names ...string) (map[string]float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.doors()["admin"]+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	used := map[string]float64{}
+	found := map[string]float64{}
 	for line := range strings.Lines(string(text)) {
-		for _, name := range usageNames {
+		for _, name := range names {
 			if value, ok := strings.CutPrefix(line, name+" "); ok {
-				used[name], _ = strconv.ParseFloat(strings.TrimSpace(value), 64)
+				found[name], _ = strconv.ParseFloat(strings.TrimSpace(value), 64)
 			}
 		}
 	}
-	return used
+	return found, err
 }

@@ -65,6 +65,14 @@ type Stats struct {
 	Reservations int64 // that can be settled, or repeat that they are
 }
 
+// Plus returns the figures of two tables together.
+func (s Stats) Plus(o Stats) Stats {
+	return Stats{
+		Keys: s.Keys + o.Keys, Bytes: s.Bytes + o.Bytes, Dropped: s.Dropped + o.Dropped, Adjusted: s.Adjusted + o.Adjusted,
+		Overflowed: s.Overflowed + o.Overflowed, Leases: s.Leases + o.Leases, Reservations: s.Reservations + o.Reservations,
+	}
+}
+
 // New returns an empty table.
 func New(cfg Config) *Table {
 	seed := maphash.MakeSeed()

@@ -42,9 +42,10 @@ func newLocal(cfg Config, r *ring.Ring) *Local {
 	l.sure.forever()
 	l.table = bucket.New(bounds)
 	if cfg.Messages != nil {
+		away.MaxBytes /= 2 // the other half is for copies
 		l.table = bucket.New(away)
 		l.mover = newMover(l, cfg.Messages, cfg.Logger)
-		l.mover.observe = cfg.ObserveTakeOver
+		l.mover.observe, l.mover.replicas.most = cfg.ObserveTakeOver, away.MaxBytes
 	}
 	l.disk = &disk{local: l, store: cfg.Store, log: cfg.Logger, began: time.Now()}
 	if cfg.Store != nil {

@@ -15,6 +15,7 @@ type MoveStats struct {
 	Longest  time.Duration // that one of them took
 	TookOver time.Duration // until all partitions were here after the last change
 	Copied   int64         // counters copied to the next owner, again after each change
+	Uncopied int64         // counters of others that were not copied here for want of memory
 	Acting   int64         // partitions that this node decides for a node that nobody hears
 	Pauses   int64         // times that this node was paused and asked others
 	Here     int           // partitions that are here
@@ -24,7 +25,7 @@ type MoveStats struct {
 
 // moverStats are the atomics behind MoveStats.
 type moverStats struct {
-	in, out, frozen, longest, took, copies, copiedAt, acting, pauses atomic.Int64
+	in, out, frozen, longest, took, copies, copiedAt, uncopied, acting, pauses atomic.Int64
 }
 
 func (s *moverStats) froze(took time.Duration, state *bucket.State) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/bucket"
 	"github.com/bucketring/bucketring/policy"
 	"github.com/bucketring/bucketring/ring"
 	"github.com/bucketring/bucketring/ring/handover"
@@ -40,7 +41,8 @@ type Config struct {
 	// Budget bounds what a call may wait for another node; 0 means 25 ms. A
 	// caller's earlier deadline counts first.
 	Budget time.Duration
-	// MaxKeys and MaxBytes bound the counters held; 0 means no bound.
+	// MaxKeys and MaxBytes bound the counters held; 0 means no bound. Where partitions
+	// move, half of the bytes are for copies of what others hold.
 	MaxKeys, MaxBytes int64
 	// Now reads the clock; nil means that of the system. Tests of policies have one
 	// of their own.
@@ -178,7 +180,9 @@ func (n *Node) Ring() *ring.Ring { return n.local.ring.Load() }
 // counts otherwise.
 func (n *Node) SetPolicies(s *policy.Set) {
 	if change := policy.Changes(n.policies.Swap(s), s); change != nil {
-		n.local.table.Retune(n.local.clock.now(), change)
+		for _, table := range []*bucket.Table{n.local.table, n.local.own, n.local.acting} {
+			table.Retune(n.local.clock.now(), change)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@
 package node
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -80,6 +81,10 @@ func (m *mover) replicate(now bucket.Now) {
 		m.stats.copiedAt.Store(now.Mono)
 	}
 	m.replicas.prune(m.local.table, now)
+	if p := m.replicas.pruned; m.replicas.stale(p, time.Now()) {
+		m.replicas.forget(p)
+		m.step(handover.Dropped{Part: p})
+	}
 }
 
 // relinked has all partitions copied again whose successor may have missed something.
@@ -130,10 +135,15 @@ func (m *mover) sendCopy(to handover.Node, p uint32, full bool, s *bucket.State,
 	m.stats.copied(len(s.Records))
 }
 
+// recordSize is about what a copied counter uses, in bytes, beside its key.
+const recordSize = 220
+
 // replicas are copies of what others hold.
 type replicas struct {
 	of     map[uint32]*replica
 	pruned uint32
+	most   int64 // bytes; 0 is no bound
+	bytes  int64 // about what they use
 }
 
 // A replica is the copy of one partition.
@@ -144,6 +154,7 @@ type replica struct {
 	records      map[string][]bucket.Record
 	reserved     map[bucketring.ID]bucket.Reserved
 	drop         time.Time // when to forget it; zero for not at all
+	bytes        int64     // about what it uses
 }
 
 // stateOf returns the state behind a handle of the machine.
@@ -187,14 +198,20 @@ func (m *mover) replica(p uint32) *bucket.State {
 	}
 }
 
-// take joins what the holder has sent. Of each counter the later word counts.
-func (r *replica) take(s *bucket.State) {
+// take joins what the holder has sent. Of each counter the later word counts. It returns
+// how many new ones had no room.
+func (r *replica) take(s *bucket.State, room int64) (over int64) {
 	r.seq = max(r.seq, s.Seq)
 	for i := range s.Records {
 		fresh := &s.Records[i]
 		all := r.records[fresh.Key]
 		at := slices.IndexFunc(all, func(one bucket.Record) bool { return one.Limit.SameCounter(fresh.Limit) })
-		if at < 0 {
+		if size := recordSize + int64(len(fresh.Key)); at < 0 {
+			if room -= size; room < 0 {
+				over++
+				continue
+			}
+			r.bytes += size
 			r.records[fresh.Key] = append(all, *fresh)
 			continue
 		}
@@ -207,9 +224,37 @@ func (r *replica) take(s *bucket.State) {
 			r.reserved[one.ID] = one
 		}
 	}
+	return over
 }
 
-func (rs *replicas) forget(p uint32) { delete(rs.of, p) }
+// room returns the bytes that further copies may use.
+func (rs *replicas) room() int64 {
+	if rs.most == 0 {
+		return math.MaxInt64
+	}
+	return rs.most - rs.bytes
+}
+
+// put makes r the copy of a partition; nil is none.
+func (rs *replicas) put(p uint32, r *replica) {
+	if old := rs.of[p]; old != nil {
+		rs.bytes -= old.bytes
+	}
+	if r == nil {
+		delete(rs.of, p)
+		return
+	}
+	rs.of[p] = r
+	rs.bytes += r.bytes
+}
+
+// stale reports whether a copy has had another successor for long.
+func (rs *replicas) stale(p uint32, now time.Time) bool {
+	r := rs.of[p]
+	return r != nil && !r.drop.IsZero() && now.After(r.drop)
+}
+
+func (rs *replicas) forget(p uint32) { rs.put(p, nil) }
 
 // prune forgets what says nothing any more in the next copy.
 func (rs *replicas) prune(t *bucket.Table, now bucket.Now) {
@@ -218,11 +263,15 @@ func (rs *replicas) prune(t *bucket.Table, now bucket.Now) {
 	if r == nil {
 		return
 	}
+	before := r.bytes
+	defer func() { rs.bytes += r.bytes - before }()
 	for key, all := range r.records {
-		if all = slices.DeleteFunc(all, func(one bucket.Record) bool { return t.IsUnused(&one, now) }); len(all) == 0 {
+		kept := slices.DeleteFunc(slices.Clone(all), func(one bucket.Record) bool { return t.IsUnused(&one, now) })
+		r.bytes -= int64(len(all)-len(kept)) * (recordSize + int64(len(key)))
+		if len(kept) == 0 {
 			delete(r.records, key)
 		} else {
-			r.records[key] = all
+			r.records[key] = kept
 		}
 	}
 	for id, one := range r.reserved {
@@ -245,6 +294,7 @@ func (r *replica) after(s *bucket.State) *replica {
 		for _, one := range all {
 			if late(one.Marks) {
 				fresh.records[key] = append(fresh.records[key], one)
+				fresh.bytes += recordSize + int64(len(key))
 			}
 		}
 	}
@@ -277,10 +327,15 @@ func (m *mover) replicated(from handover.Node, p uint32, full bool, c handover.C
 	}
 	news := r != old || r.from != from || r.gen != uint64(c.Gen)
 	r.from, r.gen, r.drop = from, uint64(c.Gen), time.Time{}
-	r.take(s)
+	before := r.bytes
+	m.stats.uncopied.Add(r.take(s, m.replicas.room()))
 	m.local.disk.add(p, s)
-	if !m.local.table.Here(p) {
-		m.replicas.of[p] = r
+	switch {
+	case m.local.table.Here(p):
+	case r == old:
+		m.replicas.bytes += r.bytes - before
+	default:
+		m.replicas.put(p, r)
 	}
 	if news {
 		m.step(handover.Replicated{Part: p, From: from, Copy: handover.Copy{Gen: c.Gen, Lineage: c.Lineage, State: r}, Upto: r.seq})

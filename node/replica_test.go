@@ -35,20 +35,20 @@ func usedIn(r *replica) map[string]int64 {
 // and come after one that was read later.
 func TestReplicaTakesTheLaterWord(t *testing.T) {
 	r := newReplica(1)
-	r.take(changed(1, 2, map[string]int64{"a": 5, "b": 1}))
-	r.take(changed(1, 1, map[string]int64{"a": 4, "c": 1})) // late
+	r.take(changed(1, 2, map[string]int64{"a": 5, "b": 1}), 1<<40)
+	r.take(changed(1, 1, map[string]int64{"a": 4, "c": 1}), 1<<40) // late
 	if got := usedIn(r); got["a"] != 5 || got["b"] != 1 || got["c"] != 1 {
 		t.Errorf("after changes out of order the copy has %v, want a 5, b 1, c 1", got)
 	}
 	whole := changed(1, 3, map[string]int64{"c": 2})
 	next := r.after(whole)
-	next.take(whole)
+	next.take(whole, 1<<40)
 	if got := usedIn(next); len(got) != 1 || got["c"] != 2 {
 		t.Errorf("after a whole copy there is %v, want c 2 alone: the others are as if they had never been", got)
 	}
 	late := changed(1, 1, map[string]int64{"a": 4})
 	next = r.after(late)
-	next.take(late)
+	next.take(late, 1<<40)
 	if got := usedIn(next); got["a"] != 5 || got["b"] != 1 || got["c"] != 0 {
 		t.Errorf("after a whole copy that was read before changes there is %v, want a 5 and b 1", got)
 	}
@@ -58,11 +58,11 @@ func TestReplicaTakesTheLaterWord(t *testing.T) {
 func TestReplicaHandlesGone(t *testing.T) {
 	r := newReplica(1)
 	id := bucketring.ID{1}
-	r.take(&bucket.State{Lineage: 1, Seq: 1, Reserved: []bucket.Reserved{{ID: id, Limit: &perHour, Key: "k", Until: 10}}})
+	r.take(&bucket.State{Lineage: 1, Seq: 1, Reserved: []bucket.Reserved{{ID: id, Limit: &perHour, Key: "k", Until: 10}}}, 1<<40)
 	if got := r.state().Reserved; len(got) != 1 || got[0].Key != "k" {
 		t.Errorf("Reserved = %v, want that of k", got)
 	}
-	r.take(&bucket.State{Lineage: 1, Seq: 2, Reserved: []bucket.Reserved{{ID: id}}})
+	r.take(&bucket.State{Lineage: 1, Seq: 2, Reserved: []bucket.Reserved{{ID: id}}}, 1<<40)
 	if got := r.state().Reserved; len(got) != 0 {
 		t.Errorf("Reserved = %v after it was gone, want none", got)
 	}
@@ -80,7 +80,7 @@ func TestReplicaIsPruned(t *testing.T) {
 			s.Records[i].Marks[0].At = window - 1
 		}
 	}
-	rs.of[0].take(s)
+	rs.of[0].take(s, 1<<40)
 	rs.prune(bucket.New(bucket.Config{}), now)
 	if got := usedIn(rs.of[0]); len(got) != 1 || got["new"] != 3 {
 		t.Errorf("after pruning the copy has %v, want new alone", got)

@@ -54,7 +54,7 @@ func (c *counters) failed(err error) {
 func (n *Node) Stats() Stats {
 	r := n.Ring()
 	s := Stats{
-		Table: n.local.table.Stats(), Share: n.share.table.Load().Stats(),
+		Table: n.local.table.Stats().Plus(n.local.own.Stats()), Share: n.share.table.Load().Stats(),
 		Forwarded: n.stats.forwarded.Load(),
 		Failures: Failures{
 			NotOwner: n.stats.notOwner.Load(), Timeout: n.stats.timeout.Load(),

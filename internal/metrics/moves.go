@@ -23,6 +23,7 @@ func collectMoves(s sink, moves node.MoveStats) {
 	s.put(handoverKeys, float64(moves.Out), "out", "ok")
 	s.put(handoverFreeze, moves.Longest.Seconds())
 	s.put(copied, float64(moves.Copied))
+	s.put(uncopied, float64(moves.Uncopied))
 	s.put(replicationLag, moves.Lag.Seconds())
 	s.put(acting, float64(moves.Acting))
 	s.put(guardedParts, float64(moves.Guarded))

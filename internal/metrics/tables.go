@@ -57,6 +57,7 @@ var (
 	handoverDuration = metric{"bucketring_handover_duration_seconds", gauge, "Time until all partitions were here, after a change of the ring.", nil}
 	handoverFreeze   = metric{"bucketring_handover_longest_freeze_seconds", gauge, "Longest that a partition was frozen to be given away.", nil}
 	copied           = metric{"bucketring_replication_records_total", counter, "Counters copied to the next owner, again after each change.", nil}
+	uncopied         = metric{"bucketring_replication_dropped_total", counter, "Counters of others that were not copied here for want of memory.", nil}
 	replicationLag   = metric{"bucketring_replication_lag_seconds", gauge, "Age of the copies of this node's counters, at most.", nil}
 	acting           = metric{"bucketring_acting_partitions", gauge, "Partitions decided here for a node that nobody hears.", nil}
 	guardedParts     = metric{"bucketring_guarded_partitions", gauge, "Partitions whose closed limits wait for a node that is missing.", nil}

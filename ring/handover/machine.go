@@ -159,6 +159,8 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 	case Replicated:
 		m.touch(ev.Part)
 		m.replicated(ev)
+	case Dropped:
+		m.parts[ev.Part].rep = Copy{}
 	case Left:
 		m.touch(ev.Part)
 		m.offer(ev.Part, ev.Copy)

@@ -30,6 +30,10 @@ type Replicated struct {
 	Upto uint64
 }
 
+// Dropped says that the copy of a partition is not kept any more: its holder has another
+// successor, which has all of it.
+type Dropped struct{ Part uint32 }
+
 // Left is a state that this node has counted beside the holder, of a lineage of its
 // own: it goes to the holder.
 type Left struct {
@@ -47,6 +51,7 @@ func (RingChanged) event() {}
 func (Received) event()    {}
 func (Frozen) event()      {}
 func (Replicated) event()  {}
+func (Dropped) event()     {}
 func (Left) event()        {}
 func (Drain) event()       {}
 func (Tick) event()        {}

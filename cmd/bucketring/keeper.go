@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,8 @@ type keeper struct {
 	kick     chan chan<- error // forces a load
 	spreader *spreader
 	first    *policy.Set // what start loaded
+	dir      string      // where to keep what was put; empty for nowhere
+	keeping  sync.Mutex  // held to write it
 
 	mu       sync.Mutex
 	problems policy.Errors // of the last load; guarded by mu
@@ -227,6 +230,7 @@ func (k *keeper) put(ctx context.Context, about subject, w word) error {
 	if err := k.believe(about, w); err != nil {
 		return err
 	}
+	k.keep()
 	if err := k.spreader.spread(ctx, about); err != nil {
 		k.log.Warn("not all nodes know yet what was put", "err", err)
 	}
@@ -242,7 +246,15 @@ func (k *keeper) told(n transport.Notice) error {
 	if !w.believable(time.Now()) {
 		return fmt.Errorf("notice of %s is from the future: check the clocks", n.Kind)
 	}
-	return k.believe(subject{n.Kind, n.Namespace, n.Name}, w)
+	about := subject{n.Kind, n.Namespace, n.Name}
+	was := k.spreader.would(about, word{})
+	if err := k.believe(about, w); err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(was, k.spreader.would(about, word{})) { // nodes tell again and again
+		k.keep()
+	}
+	return nil
 }
 
 // believe puts a word in force if it is good, and remembers it then.

@@ -191,11 +191,11 @@ func (s *server) wire() error {
 	if err != nil {
 		return asExit(err)
 	}
-	s.keeper = &keeper{path: s.cfg.Policies, node: s.node, log: s.log, tell: s.tellPolicies, spreader: newSpreader()}
+	s.keeper = &keeper{path: s.cfg.Policies, node: s.node, log: s.log, tell: s.tellPolicies, spreader: newSpreader(), dir: s.cfg.DataDir}
 	if s.cfg.Listen.Gossip != "" {
 		s.keeper.spreader.tell = s.pool.Tell
 	}
-	if err := s.keeper.start(); err != nil {
+	if err := errors.Join(s.keeper.start(), s.keeper.recall()); err != nil {
 		return err
 	}
 	s.peers = transport.NewPeerServer(peers, s.node.Local())

@@ -297,7 +297,7 @@ func (m *mover) hear(from handover.Node, msgs []*peerpb.Msg) {
 
 // received feeds a message of the protocol to the machine.
 func (m *mover) received(from handover.Node, msg handover.Msg) {
-	if who, ok := msg.(handover.Who); ok {
+	if who, ok := msg.(handover.Who); ok && who.Copies {
 		m.endActingFor(who.Part) // the answer has what was counted so far
 	}
 	m.step(handover.Received{From: from, Msg: msg})

@@ -26,11 +26,11 @@ func toWire(msg handover.Msg, now bucket.Now) *peerpb.Msg {
 			Part: m.Part, Gen: uint64(m.Gen), Offer: m.Offer, Stale: m.Stale, Lineage: m.Lineage,
 		}}}
 	case handover.Who:
-		return &peerpb.Msg{Of: &peerpb.Msg_Who{Who: &peerpb.Who{Part: m.Part, Token: m.Token}}}
+		return &peerpb.Msg{Of: &peerpb.Msg_Who{Who: &peerpb.Who{Part: m.Part, Token: m.Token, Copies: m.Copies}}}
 	case handover.Iam:
 		iam := &peerpb.Iam{
 			Part: m.Part, Token: m.Token, Role: uint32(m.Role), Gen: uint64(m.Gen), Seen: uint64(m.Seen), Known: uint64(m.Known),
-			Fwd: toRef(m.Fwd),
+			Fwd: toRef(m.Fwd), Has: m.Has,
 		}
 		for _, c := range m.Copies {
 			iam.Copies = append(iam.Copies, toCopy(c, now))
@@ -63,7 +63,7 @@ func fromWire(msg *peerpb.Msg, now bucket.Now) (m handover.Msg, ok bool) {
 		a := of.Ack
 		return handover.Ack{Part: a.GetPart(), Gen: handover.Gen(a.GetGen()), Offer: a.GetOffer(), Stale: a.GetStale(), Lineage: a.GetLineage()}, true
 	case *peerpb.Msg_Who:
-		return handover.Who{Part: of.Who.GetPart(), Token: of.Who.GetToken()}, true
+		return handover.Who{Part: of.Who.GetPart(), Token: of.Who.GetToken(), Copies: of.Who.GetCopies()}, true
 	case *peerpb.Msg_Iam:
 		return fromIam(of.Iam, now), true
 	case *peerpb.Msg_Held:
@@ -86,7 +86,7 @@ func fromWire(msg *peerpb.Msg, now bucket.Now) (m handover.Msg, ok bool) {
 func fromIam(m *peerpb.Iam, now bucket.Now) handover.Iam {
 	iam := handover.Iam{
 		Part: m.GetPart(), Token: m.GetToken(), Role: handover.Role(min(m.GetRole(), math.MaxUint8)), Gen: handover.Gen(m.GetGen()),
-		Seen: handover.Gen(m.GetSeen()), Known: handover.Gen(m.GetKnown()), Fwd: fromRef(m.GetFwd()),
+		Seen: handover.Gen(m.GetSeen()), Known: handover.Gen(m.GetKnown()), Fwd: fromRef(m.GetFwd()), Has: m.GetHas(),
 	}
 	for _, c := range m.GetCopies() {
 		iam.Copies = append(iam.Copies, fromCopy(c, now))

@@ -72,8 +72,8 @@ func TestMessagesTravel(t *testing.T) {
 		handover.Take{Part: 4092}, handover.Given{Part: 1, How: handover.Grant, Copy: c},
 		handover.Given{Part: 1, How: handover.Moved, Hint: handover.Ref{Node: n2, Gen: 1 << 61}}, handover.Given{Part: 1, How: handover.Nothing},
 		handover.Ack{Part: 2, Gen: 3}, handover.Ack{Part: 2, Offer: 9, Stale: true, Lineage: 10},
-		handover.Who{Part: 3, Token: 4}, handover.Iam{Part: 3, Token: 4, Role: handover.RoleHold, Gen: 5, Seen: 6, Known: 7,
-			Fwd: handover.Ref{Node: n2, Gen: 8}, Copies: []handover.Copy{c, {Gen: 1, Lineage: 2}}},
+		handover.Who{Part: 3, Token: 4, Copies: true}, handover.Iam{Part: 3, Token: 4, Role: handover.RoleHold, Gen: 5, Seen: 6, Known: 7,
+			Fwd: handover.Ref{Node: n2, Gen: 8}, Has: true, Copies: []handover.Copy{c, {Gen: 1, Lineage: 2}}},
 		handover.Held{Part: 5, Gen: 6, Lineage: 7}, handover.Nudge{Part: 8, Gen: 9},
 		handover.Offer{Part: 1, ID: 2, Back: n2, Hops: 3, Copy: c}, handover.Bye{}, handover.Clear{},
 	} {

@@ -5,7 +5,7 @@ package handover
 import "time"
 
 const (
-	grantAgain = 20 * time.Millisecond // doubling
+	grantAgain = 100 * time.Millisecond // doubling: links lose little
 	grantMost  = time.Second
 	// keepFrozen is how long a state that was acknowledged is kept: its new holder
 	// may crash before it has copied it.

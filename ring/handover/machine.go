@@ -138,6 +138,12 @@ func (m *Machine) Whom(p uint32) Ref {
 		return best
 	case pt.role == RolePending && m.live(pt.want.asked):
 		return Ref{Node: pt.want.asked}
+	case pt.role == RolePending:
+		for _, n := range m.holders(p) {
+			if n != m.self && m.live(n) {
+				return Ref{Node: n}
+			}
+		}
 	}
 	return Ref{Node: m.view.Owner(p)}
 }

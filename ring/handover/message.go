@@ -160,10 +160,11 @@ type Ack struct {
 	Lineage uint64 // of the holder that has joined the offer
 }
 
-// Who asks what the receiver knows of a partition.
+// Who asks what the receiver knows of a partition, and, for a claim, for its copies.
 type Who struct {
-	Part  uint32
-	Token uint64
+	Part   uint32
+	Token  uint64
+	Copies bool
 }
 
 // Iam answers a Who.
@@ -175,6 +176,7 @@ type Iam struct {
 	Seen   Gen
 	Known  Gen // the highest that it has heard of
 	Fwd    Ref
+	Has    bool // copies
 	Copies []Copy
 }
 

@@ -19,16 +19,19 @@ type orphan struct {
 	asked   []Node
 	answers map[Node]Iam
 	again   time.Duration // ask those who have not answered; if all have, all of them
+	copies  bool          // asked for, which are large: only when nothing but a claim is left
 }
 
 // beginOrphan asks all live nodes what they know.
-func (m *Machine) beginOrphan(p uint32) {
+func (m *Machine) beginOrphan(p uint32) { m.askAll(p, false) }
+
+func (m *Machine) askAll(p uint32, copies bool) {
 	pt := &m.parts[p]
 	m.tokens++
 	pt.want = want{}
-	pt.orphan = orphan{token: m.tokens, asked: slices.Clone(m.view.Peers()), answers: map[Node]Iam{}, again: m.now + whoAgain}
+	pt.orphan = orphan{token: m.tokens, asked: slices.Clone(m.view.Peers()), answers: map[Node]Iam{}, again: m.now + whoAgain, copies: copies}
 	for _, n := range m.view.Peers() {
-		m.send(n, Who{p, m.tokens})
+		m.send(n, Who{p, m.tokens, copies})
 	}
 }
 
@@ -54,7 +57,7 @@ func (m *Machine) orphanPart(p uint32) {
 				o.asked = append(o.asked, n)
 			}
 			if fresh || m.now >= o.again {
-				m.send(n, Who{p, o.token})
+				m.send(n, Who{p, o.token, o.copies})
 			}
 		}
 	}
@@ -89,6 +92,10 @@ func (m *Machine) judge(p uint32) {
 		if m.now >= pt.orphan.again || pt.orphan.again > m.now+whoInvain {
 			m.askAllIn(p, whoInvain)
 		}
+		return
+	}
+	if has := func(n Node) bool { return pt.orphan.answers[n].Has }; !pt.orphan.copies && slices.ContainsFunc(m.view.Peers(), has) {
+		m.askAll(p, true)
 		return
 	}
 	m.claim(p)
@@ -156,6 +163,10 @@ func (m *Machine) lineage(gen Gen) uint64 {
 // iam answers a Who.
 func (m *Machine) iam(to Node, w Who) {
 	pt := &m.parts[w.Part]
-	a := Iam{Part: w.Part, Token: w.Token, Role: pt.role, Gen: pt.gen, Seen: pt.seen, Known: pt.known.Gen, Fwd: pt.fwd, Copies: pt.copies()}
+	a := Iam{Part: w.Part, Token: w.Token, Role: pt.role, Gen: pt.gen, Seen: pt.seen, Known: pt.known.Gen, Fwd: pt.fwd}
+	copies := pt.copies()
+	if a.Has = len(copies) > 0; w.Copies {
+		a.Copies = copies
+	}
 	m.send(to, a)
 }

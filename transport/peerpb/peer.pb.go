@@ -1807,6 +1807,7 @@ type Who struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
 	Token         uint64                 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
+	Copies        bool                   `protobuf:"varint,3,opt,name=copies,proto3" json:"copies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1855,6 +1856,13 @@ func (x *Who) GetToken() uint64 {
 	return 0
 }
 
+func (x *Who) GetCopies() bool {
+	if x != nil {
+		return x.Copies
+	}
+	return false
+}
+
 type Iam struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
@@ -1865,6 +1873,7 @@ type Iam struct {
 	Known         uint64                 `protobuf:"varint,6,opt,name=known,proto3" json:"known,omitempty"`
 	Fwd           *Ref                   `protobuf:"bytes,7,opt,name=fwd,proto3" json:"fwd,omitempty"`
 	Copies        []*Copy                `protobuf:"bytes,8,rep,name=copies,proto3" json:"copies,omitempty"`
+	Has           bool                   `protobuf:"varint,9,opt,name=has,proto3" json:"has,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1953,6 +1962,13 @@ func (x *Iam) GetCopies() []*Copy {
 		return x.Copies
 	}
 	return nil
+}
+
+func (x *Iam) GetHas() bool {
+	if x != nil {
+		return x.Has
+	}
+	return false
 }
 
 type Held struct {
@@ -3112,10 +3128,11 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x03gen\x18\x02 \x01(\x04R\x03gen\x12\x14\n" +
 	"\x05offer\x18\x03 \x01(\x04R\x05offer\x12\x14\n" +
 	"\x05stale\x18\x04 \x01(\bR\x05stale\x12\x18\n" +
-	"\alineage\x18\x05 \x01(\x06R\alineage\"/\n" +
+	"\alineage\x18\x05 \x01(\x06R\alineage\"G\n" +
 	"\x03Who\x12\x12\n" +
 	"\x04part\x18\x01 \x01(\rR\x04part\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\x04R\x05token\"\xdc\x01\n" +
+	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x16\n" +
+	"\x06copies\x18\x03 \x01(\bR\x06copies\"\xee\x01\n" +
 	"\x03Iam\x12\x12\n" +
 	"\x04part\x18\x01 \x01(\rR\x04part\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x04R\x05token\x12\x12\n" +
@@ -3124,7 +3141,8 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x04seen\x18\x05 \x01(\x04R\x04seen\x12\x14\n" +
 	"\x05known\x18\x06 \x01(\x04R\x05known\x12)\n" +
 	"\x03fwd\x18\a \x01(\v2\x17.bucketring.peer.v1.RefR\x03fwd\x120\n" +
-	"\x06copies\x18\b \x03(\v2\x18.bucketring.peer.v1.CopyR\x06copies\"F\n" +
+	"\x06copies\x18\b \x03(\v2\x18.bucketring.peer.v1.CopyR\x06copies\x12\x10\n" +
+	"\x03has\x18\t \x01(\bR\x03has\"F\n" +
 	"\x04Held\x12\x12\n" +
 	"\x04part\x18\x01 \x01(\rR\x04part\x12\x10\n" +
 	"\x03gen\x18\x02 \x01(\x04R\x03gen\x12\x18\n" +

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/bucket"
@@ -77,12 +76,12 @@ func TestMessagesTravel(t *testing.T) {
 		handover.Held{Part: 5, Gen: 6, Lineage: 7}, handover.Nudge{Part: 8, Gen: 9},
 		handover.Offer{Part: 1, ID: 2, Back: n2, Hops: 3, Copy: c}, handover.Bye{}, handover.Clear{},
 	} {
-		bytes, err := proto.Marshal(toWire(msg, now))
+		bytes, err := toWire(msg, now).Bytes()
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &peerpb.Msg{}
-		if err := proto.Unmarshal(bytes, w); err != nil {
+		w, err := peerpb.MsgOf(bytes)
+		if err != nil {
 			t.Fatal(err)
 		}
 		got, ok := fromWire(w, now)

@@ -100,7 +100,7 @@ func TestHugeNumberIsTakenBack(t *testing.T) {
 func TestMarksInAnyOrder(t *testing.T) {
 	window, _ := windowAt(shapes()[1], noon.Wall)
 	mark := func(lineage, seq uint64, n int64) bucket.Mark {
-		return bucket.Mark{Lineage: lineage, Seq: seq, At: window, N: n}
+		return bucket.Mark{Lineage: lineage, Gen: 1 << 40, Seq: seq, At: window, N: n} // later than what is here
 	}
 	marks := []bucket.Mark{mark(5, 2, 3), mark(7, 1, 1), mark(2, 1, 2), mark(5, 1, 9), mark(1, 1, 1)}
 	for _, lineage := range []uint64{1, 2, 5, 9} {

@@ -87,6 +87,9 @@ func (t *Table) joinRecordLocked(p *part, partition uint32, r *Record, now Now) 
 		rule = old.rule
 	}
 	own, others := markOf(r.marks(rule, t, now), p.lineage)
+	if old == nil && own != nil && p.knows(own) {
+		own = nil // it is gone since
+	}
 	if old != nil {
 		old.seal()
 		mine := rule.unfold(old.total(now), p.forks[old], now)
@@ -112,6 +115,11 @@ func (t *Table) joinRecordLocked(p *part, partition uint32, r *Record, now Now) 
 	if !p.closed.Load() {
 		t.note(partition, b)
 	}
+}
+
+// knows reports whether a mark of this lineage is an earlier word than what is here.
+func (p *part) knows(m *Mark) bool {
+	return !p.closed.Load() && (m.Gen < p.gen || m.Gen == p.gen && m.Seq <= p.seq)
 }
 
 // marks returns the marks of a record, sorted, under the amounts that hold here: those
@@ -159,7 +167,11 @@ func (t *Table) joinLeasesLocked(p *part, partition uint32, r *Record, now Now) 
 	c := Counter{Partition: partition, Key: r.Key, Limit: r.Limit}
 	hash := t.hash(c)
 	b := p.find(hash, c)
-	for _, l := range foldLeases(r.Marks).Leases {
+	marks := JoinMarks(nil, r.Marks)
+	if own, others := markOf(marks, p.lineage); own != nil && p.knows(own) {
+		marks = others
+	}
+	for _, l := range foldLeases(marks).Leases {
 		if l.Expires <= now.Mono || l.Cost < 0 || l.Cost > math.MaxInt64/(2*maxLeases) || l.ID == (bucketring.ID{}) {
 			continue
 		}

@@ -21,6 +21,8 @@ type Config struct {
 	// Closed has all partitions begin elsewhere: see Open. With Traced, CloseChanged
 	// knows what was charged since.
 	Closed, Traced bool
+	// Lineage is what counts before anybody opens a partition.
+	Lineage uint64
 }
 
 // A Counter names one counter: whose, of which limit, in which partition.
@@ -84,6 +86,7 @@ func New(cfg Config) *Table {
 	}
 	for i := range t.parts {
 		t.parts[i].closed.Store(cfg.Closed)
+		t.parts[i].lineage = cfg.Lineage
 	}
 	t.changes.first = cfg.Traced
 	t.changes.on.Store(cfg.Traced)

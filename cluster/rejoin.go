@@ -54,9 +54,10 @@ func (c *Cluster) enter(ctx context.Context) {
 
 // joinRound joins one address at a time until enough have answered, so that
 // nodes that start together know each other at once. It reports whether one
-// did; Join need not wait for the others.
+// did. Join need not wait for the others once an active node is known: who knows
+// only nodes that are starting too may miss the cluster that there is.
 func (c *Cluster) joinRound(ctx context.Context, addrs []netip.AddrPort) bool {
-	reached := 0
+	reached, told := 0, false
 	for _, addr := range addrs {
 		if ctx.Err() != nil || reached >= enough(len(c.gossip.liveAddrs())) {
 			break
@@ -65,9 +66,13 @@ func (c *Cluster) joinRound(ctx context.Context, addrs []netip.AddrPort) bool {
 			c.cfg.Logger.Warn("seed not reached", "node", c.cfg.Name, "peer", addr, "err", err)
 			continue
 		}
-		if reached++; reached == 1 {
+		if reached++; !told && c.gossip.knowsActive() {
 			close(c.found)
+			told = true
 		}
+	}
+	if reached > 0 && !told {
+		close(c.found)
 	}
 	return reached > 0
 }

@@ -95,6 +95,18 @@ func (g *gossip) entry(gossipName string) (entry, bool) {
 	return entry{}, false
 }
 
+// knowsActive reports whether another node is on the ring.
+func (g *gossip) knowsActive() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for name, e := range g.entries {
+		if name != g.self && e.live && e.state() == StateActive {
+			return true
+		}
+	}
+	return false
+}
+
 // liveAddrs returns where live starts gossip, this one too.
 func (g *gossip) liveAddrs() map[netip.AddrPort]bool {
 	g.mu.Lock()

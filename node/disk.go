@@ -80,6 +80,13 @@ func (d *disk) add(part uint32, s *bucket.State) {
 	}
 }
 
+// addAll notes a partition that came as a whole: its counters have not changed here.
+func (d *disk) addAll(part uint32, now bucket.Now) {
+	if d.store != nil {
+		d.add(part, d.local.table.Export(part, now))
+	}
+}
+
 // entries are the parts of a state that are kept one by one.
 func entries(part uint32, s *bucket.State) iter.Seq2[string, *bucket.State] {
 	return func(yield func(string, *bucket.State) bool) {

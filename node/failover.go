@@ -40,7 +40,7 @@ func (m *mover) watchHolders() {
 		case hears && d != nil:
 			delete(m.failover.doubts, n)
 			if d.acting {
-				m.endActing()
+				m.endActingOf(n)
 			}
 		case hears:
 		case d == nil || d.heard && !time.Now().Before(d.until):
@@ -94,7 +94,11 @@ func (m *mover) actFor(n handover.Node) {
 	}
 	for p, r := range m.replicas.of {
 		if _, already := m.failover.acting[p]; r.from == n && r.drop.IsZero() && !already {
-			m.local.acting.Open(p, r.gen, rand.Uint64(), r.state(), now)
+			var counted []*bucket.State // here, the last time
+			for _, c := range m.machine.Copies(p) {
+				counted = append(counted, stateOf(c.State))
+			}
+			m.local.acting.Open(p, r.gen, rand.Uint64(), r.state(), now, counted...)
 			m.failover.acting[p] = r.gen
 		}
 	}
@@ -115,6 +119,15 @@ func (m *mover) endActing() {
 	}
 	for _, d := range m.failover.doubts {
 		d.acting = false
+	}
+}
+
+// endActingOf ends acting for one node.
+func (m *mover) endActingOf(n handover.Node) {
+	for p := range uint32(ring.Partitions) { // in order
+		if r := m.replicas.of[p]; r == nil || r.from == n {
+			m.endActingFor(p)
+		}
 	}
 }
 

@@ -33,6 +33,9 @@ func (n *Node) fallback(r *ring.Ring, hash uint64, req *bucketring.Request) (buc
 		return bucketring.Decision{}, fmt.Errorf("%w: the key's owner cannot be reached: try the %s again",
 			bucketring.ErrUnavailable, req.Verb)
 	}
+	if forced(req) { // it is told again until a holder has counted it
+		return bucketring.Decision{}, fmt.Errorf("%w: nobody has counted it", bucketring.ErrUnavailable)
+	}
 	c := callOf(req)
 	local := make([]bucketring.Charge, 0, c.len())
 	states := make([]bucketring.LimitState, c.len())
@@ -61,8 +64,11 @@ func (n *Node) fallback(r *ring.Ring, hash uint64, req *bucketring.Request) (buc
 		return n.open(req, states), nil
 	}
 	d := n.shared(hash, req, local, len(r.Members))
+	for j, s := range d.All() {
+		states[index[j]] = s
+	}
 	if d.Allowed && n.local.mover != nil {
-		n.charges.note(hash, req, d.All())
+		n.charges.note(hash, req, states)
 	}
 	if req.Charges == nil { // the limits that had no say are not described
 		described := describe(d.All(), req.Cost)
@@ -71,9 +77,6 @@ func (n *Node) fallback(r *ring.Ring, hash uint64, req *bucketring.Request) (buc
 			described.Limits = d.Limits
 		}
 		return n.degraded(described, bucketring.SourceFallbackShare), nil
-	}
-	for j, s := range d.All() {
-		states[index[j]] = s
 	}
 	d.Limits = states
 	return n.degraded(d, bucketring.SourceFallbackShare), nil

@@ -5,6 +5,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/bucketring/bucketring"
@@ -74,7 +75,7 @@ func (s *search) next(ctx context.Context, asked target, err error) (to target, 
 		return target{}, false
 	}
 	s.silent = asked.member.Name
-	return n.heir(s.part, s.silent)
+	return n.heir(ctx, s.part, s.silent)
 }
 
 // hinted returns the member that a refusing node named, if this node knows it. One that
@@ -136,31 +137,51 @@ func (n *Node) whom(part uint32) (target, bool) {
 type heirs struct {
 	mu      sync.Mutex
 	of      *ring.Ring
-	without map[string]*ring.Ring // by the name of the silent member; guarded by mu
+	without map[string]*heirRing // by the name of the silent member; guarded by mu
 }
 
-// heir returns who would own a partition if its owner were gone: it has the copies.
-func (n *Node) heir(part uint32, silent string) (target, bool) {
-	r := n.Ring()
-	n.heirs.mu.Lock()
-	defer n.heirs.mu.Unlock()
-	if n.heirs.of != r {
-		n.heirs.of, n.heirs.without = r, map[string]*ring.Ring{}
+// A heirRing is one of them, once it is made.
+type heirRing struct {
+	made chan struct{}
+	ring *ring.Ring // nil if it could not be made; read after made
+}
+
+// heir returns who would own a partition if its owner were gone: it has the copies. The
+// first call has the ring made, which takes long for many members; others wait for it as
+// long as they can.
+func (n *Node) heir(ctx context.Context, part uint32, silent string) (target, bool) {
+	without := n.heirs.get(n.Ring(), silent, n.cfg.Placer)
+	select {
+	case <-without.made:
+	case <-ctx.Done():
+		return target{}, false
 	}
-	without := n.heirs.without[silent]
-	if without == nil {
-		var others []ring.Member
-		for _, m := range r.Members {
-			if m.Name != silent {
-				others = append(others, m)
-			}
-		}
-		var err error
-		if without, err = ring.NewBuilder(n.cfg.Placer, "").Build(others); err != nil || len(others) == 0 {
-			return target{}, false
-		}
-		n.heirs.without[silent] = without
+	if without.ring == nil {
+		return target{}, false
 	}
-	m, ok := without.Owner(part)
+	m, ok := without.ring.Owner(part)
 	return target{member: m}, ok
+}
+
+func (h *heirs) get(r *ring.Ring, silent string, placer ring.Placer) *heirRing {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.of != r {
+		h.of, h.without = r, map[string]*heirRing{}
+	}
+	known := h.without[silent]
+	if known == nil {
+		known = &heirRing{made: make(chan struct{})}
+		h.without[silent] = known
+		go known.make(r, silent, placer)
+	}
+	return known
+}
+
+func (h *heirRing) make(r *ring.Ring, silent string, placer ring.Placer) {
+	defer close(h.made)
+	others := slices.DeleteFunc(slices.Clone(r.Members), func(m ring.Member) bool { return m.Name == silent })
+	if len(others) > 0 {
+		h.ring, _ = ring.NewBuilder(placer, "").Build(others) // nil on an error, which Build does not have for members of a ring
+	}
 }

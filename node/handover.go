@@ -24,6 +24,8 @@ type Messages interface {
 	// Session numbers the links to addr; 0 means that there is none now. What was sent
 	// under an earlier number may be lost.
 	Session(addr string) uint64
+	// Busy reports whether much waits to be sent to the member at addr already.
+	Busy(addr string) bool
 	// Hears reports whether the member at addr was heard of lately.
 	Hears(addr string) bool
 }
@@ -192,6 +194,7 @@ func (m *mover) act(a handover.Action) (frozen handover.Frozen, ok bool) {
 		began := time.Now()
 		s := m.local.table.Close(a.Part, now)
 		m.stats.froze(time.Since(began), s)
+		m.local.disk.add(a.Part, s)
 		return handover.Frozen{Part: a.Part, State: s}, true
 	case handover.Install:
 		m.installing[a.Part] = &install{uint64(a.Gen), a.Lineage, []*bucket.State{stateOf(a.State), m.stopActing(a.Part)}}
@@ -226,6 +229,7 @@ func (m *mover) setRole(a handover.SetRole, now bucket.Now) {
 			}
 			m.local.table.Open(a.Part, in.gen, in.lineage, nil, now, in.states...)
 			m.stats.received(in.states)
+			m.local.disk.addAll(a.Part, now)
 		} else {
 			m.local.table.Relabel(a.Part, uint64(a.Gen), lineage, now)
 		}
@@ -234,6 +238,7 @@ func (m *mover) setRole(a handover.SetRole, now bucket.Now) {
 	}
 	if a.Role == handover.RoleNone {
 		m.guard.gone(a.Part)
+		m.copies.gone(m, a.Part)
 	}
 	m.roles[a.Part].Store(uint32(a.Role))
 	m.routeTo(a.Part)

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,7 @@ func newLocal(cfg Config, r *ring.Ring) *Local {
 	l := &Local{name: cfg.Name, placer: cfg.Placer, clock: newClock(cfg.Now), own: bucket.New(bounds), acting: bucket.New(acting)}
 	l.ring.Store(r)
 	l.sure.forever()
+	bounds.Lineage = rand.Uint64() // another one at each start
 	l.table = bucket.New(bounds)
 	if cfg.Messages != nil {
 		away.MaxBytes /= 2 // the other half is for copies
@@ -64,7 +66,8 @@ func (l *Local) restore(cfg Config) {
 	now := l.clock.now()
 	l.disk.restore(cfg.Restored, now)
 	if l.mover == nil {
-		for p, s := range l.disk.restored {
+		for p, s := range l.disk.restored { // the chain of what this node has counted goes on
+			l.table.Relabel(p, s.Gen, s.Lineage, now)
 			l.table.Join(p, s, now)
 		}
 	}

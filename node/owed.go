@@ -32,6 +32,7 @@ type debt struct {
 	req     bucketring.Request
 	charged int64           // when, on the monotonic clock
 	resets  []time.Duration // by charge: how long until it comes back by itself; nil for never
+	to      string          // who was asked; another one cannot know whether that was done
 }
 
 // due leaves out of the refund what time has given back.
@@ -48,6 +49,14 @@ func (d *debt) due(now int64) (req bucketring.Request, ok bool) {
 
 // owe keeps refunds. When too many wait, the oldest is lost, which denies more.
 func (n *Node) owe(debts ...debt) {
+	for i := range debts {
+		to, _ := n.whom(debts[i].req.Partition)
+		debts[i].to = to.member.Name
+	}
+	n.oweAgain(debts...)
+}
+
+func (n *Node) oweAgain(debts ...debt) {
 	o := &n.owed
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -87,15 +96,15 @@ func (n *Node) settleOwed(ctx context.Context) {
 	began := time.Now()
 	for i := range queue {
 		if time.Since(began) > owedAtOnce {
-			n.owe(queue[i:]...)
+			n.oweAgain(queue[i:]...)
 			return
 		}
 		req, ok := queue[i].due(n.local.clock.now().Mono)
-		if !ok {
-			continue
+		if to, _ := n.whom(req.Partition); !ok || queue[i].resets != nil && to.member.Name != queue[i].to {
+			continue // it is too late, or may have been done before the partition moved
 		}
 		if _, err := n.take(ctx, uint64(req.Partition), &req); err != nil {
-			n.owe(queue[i])
+			n.oweAgain(queue[i])
 		}
 	}
 }

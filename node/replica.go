@@ -19,7 +19,8 @@ const (
 	// backfill bounds the records of whole partitions that are copied in one beat:
 	// about 20 MB/s.
 	backfill = 4000
-	// dropAfter is how long a copy is kept whose holder has another successor.
+	// dropAfter is how long a copy is kept whose holder has another successor, or holds
+	// the partition no more.
 	dropAfter = time.Minute
 )
 
@@ -45,6 +46,14 @@ func (c *copies) again(p uint32) {
 	}
 }
 
+// gone tells who has the copy of a partition that this node has given away.
+func (c *copies) gone(m *mover, p uint32) {
+	if sent, ok := c.sent[p]; ok {
+		delete(c.sent, p)
+		m.send(sent.to, &peerpb.Msg{Of: &peerpb.Msg_Repl{Repl: &peerpb.Repl{Part: p, Full: true}}})
+	}
+}
+
 // allAgain has those copied whose successor is another one now.
 func (c *copies) allAgain(m *mover) {
 	for p := range uint32(ring.Partitions) {
@@ -66,10 +75,10 @@ func (m *mover) replicate(now bucket.Now) {
 	}
 	records := 0
 	for range len(m.copies.todo) {
-		if records >= backfill {
+		p := m.copies.todo[0]
+		if records >= backfill || m.msgs.Busy(m.view.members[m.view.Without(p)].Addr) {
 			break
 		}
-		p := m.copies.todo[0]
 		m.copies.todo = m.copies.todo[1:]
 		m.copies.queued[p] = false
 		records += 10 + m.copyWhole(p, now)
@@ -153,7 +162,7 @@ type replica struct {
 	seq          uint64
 	records      map[string][]bucket.Record
 	reserved     map[bucketring.ID]bucket.Reserved
-	drop         time.Time // when to forget it; zero for not at all
+	drop         time.Time // when to forget it; zero while its holder has this successor
 	bytes        int64     // about what it uses
 }
 
@@ -285,6 +294,9 @@ func (rs *replicas) prune(t *bucket.Table, now bucket.Now) {
 // came since.
 func (r *replica) after(s *bucket.State) *replica {
 	fresh := newReplica(r.lineage)
+	if r.gen == s.Gen {
+		fresh.seq = r.seq // what came since is later than s
+	}
 	late := func(marks []bucket.Mark) bool {
 		return slices.ContainsFunc(marks, func(m bucket.Mark) bool {
 			return m.Lineage == s.Lineage && (m.Gen > s.Gen || m.Gen == s.Gen && m.Seq > s.Seq)
@@ -325,7 +337,7 @@ func (m *mover) replicated(from handover.Node, p uint32, full bool, c handover.C
 	case full:
 		r = r.after(s)
 	}
-	news := r != old || r.from != from || r.gen != uint64(c.Gen)
+	news := r != old || r.from != from || r.gen != uint64(c.Gen) || !m.machine.HasCopy(p)
 	r.from, r.gen, r.drop = from, uint64(c.Gen), time.Time{}
 	before := r.bytes
 	m.stats.uncopied.Add(r.take(s, m.replicas.room()))

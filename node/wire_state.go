@@ -123,7 +123,7 @@ func fromMarks(w *peerpb.State, marks []*peerpb.Mark) []bucket.Mark {
 		all[i] = bucket.Mark{
 			Lineage: m.GetLineage(), Gen: m.GetGen(), Seq: m.GetSeq(), At: m.GetAt(), N: m.GetN(), Part: m.GetPart(), Slots: m.GetSlots(),
 		}
-		if m.GetLineage() == 0 {
+		if m.GetLineage() == 0 && m.GetGen() == 0 && m.GetSeq() == 0 {
 			all[i].Lineage, all[i].Gen, all[i].Seq = w.GetLineage(), w.GetGen(), w.GetSeq()
 		}
 		for _, l := range m.GetLeases() {

@@ -26,6 +26,7 @@ type bulk struct {
 	peer *peer
 	mu   sync.Mutex
 	wait []*peerpb.Msg // guarded by mu
+	full bool          // the last message was lost; guarded by mu
 	wake chan struct{} // one slot: something waits
 }
 
@@ -33,13 +34,24 @@ type bulk struct {
 func (b *bulk) push(m *peerpb.Msg) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.wait) < maxBulks {
+	switch {
+	case len(b.wait) < maxBulks:
 		b.wait = append(b.wait, m)
+		b.full = false
+	case !b.full:
+		b.full = true
+		b.peer.sessions.Add(1) // whoever copies must begin anew
 	}
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
+}
+
+func (b *bulk) busy() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.wait) > maxBulks/8
 }
 
 func (b *bulk) pop() *peerpb.Msg {

@@ -40,11 +40,27 @@ func (p *Pool) Session(addr string) uint64 {
 	return 0
 }
 
-// Hears reports whether the member at addr was heard of lately: a link is there and
-// not silent.
+// Busy reports whether large messages to the member at addr pile up: whoever sends many
+// should wait.
+func (p *Pool) Busy(addr string) bool {
+	peer := p.at(addr)
+	return peer != nil && peer.bulk.busy()
+}
+
+// Hears reports whether the member at addr was heard of lately: it is not silent, nor
+// refuses to be called again after a link broke.
 func (p *Pool) Hears(addr string) bool {
 	peer := p.at(addr)
-	return peer != nil && linkState(peer.state.Load()) == linked && peer.away() == nil
+	if peer == nil {
+		return false
+	}
+	switch linkState(peer.state.Load()) {
+	case linked:
+		return peer.away() == nil
+	case linking:
+		return peer.sessions.Load() > 0 && peer.now()-peer.heard.Load() <= int64(peer.cfg.Silence)
+	}
+	return false
 }
 
 func (p *Pool) at(addr string) *peer {
@@ -71,8 +87,13 @@ func (p *peer) send(boot uint64, m *peerpb.Msg) {
 		return
 	}
 	p.mu.Lock()
-	if len(p.messages) < maxMessages {
+	switch {
+	case len(p.messages) < maxMessages:
 		p.messages = append(p.messages, m)
+		p.lossy = false
+	case !p.lossy:
+		p.lossy = true
+		p.sessions.Add(1) // whoever copies must begin anew
 	}
 	p.mu.Unlock()
 	p.notify()

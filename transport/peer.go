@@ -59,6 +59,7 @@ type peer struct {
 	lastID  uint64               // guarded by mu
 
 	messages []*peerpb.Msg // not sent yet; guarded by mu
+	lossy    bool          // the last message was lost; guarded by mu
 	bulk     bulk
 
 	answered, failed, frames, items, reconnects atomic.Int64

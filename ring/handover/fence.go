@@ -12,8 +12,11 @@ const (
 	offerFirst = 20 * time.Millisecond
 	offerMost  = time.Second
 	offerHops  = 4
-	nudgeEvery = 100 * time.Millisecond
-	tellEvery  = 15 * time.Second
+	// offersAtOnce bounds the offers of one step. A node that starts with a full disk
+	// has one for each partition.
+	offersAtOnce = 32
+	nudgeEvery   = 100 * time.Millisecond
+	tellEvery    = 15 * time.Second
 )
 
 // An offer is a state that waits for its holder. Once joined it is kept for a while:
@@ -46,9 +49,10 @@ func (m *Machine) offerPart(p uint32) {
 	pt := &m.parts[p]
 	pt.offers = slices.DeleteFunc(pt.offers, func(o *offer) bool { return o.joined && m.now >= o.again })
 	for _, o := range pt.offers {
-		if o.joined || m.now < o.again {
+		if o.joined || m.now < o.again || m.sending == 0 {
 			continue
 		}
+		m.sending--
 		o.again, o.pause = m.now+o.pause, min(2*o.pause, offerMost)
 		// One after the other, for each of them may be wrong: two that have given
 		// the partition away can take each other for its holder.

@@ -75,6 +75,7 @@ type Machine struct {
 
 	busy     []uint64 // a bit for each partition that is not at rest: time may change it
 	touched  []uint32 // what this event was about
+	sending  int      // offers that this step may still send: many at once are a storm
 	waiting  []uint32 // wanted, but not asked for yet
 	underWay int      // asked for
 
@@ -151,7 +152,7 @@ func (m *Machine) Whom(p uint32) Ref {
 // Step carries out one event and returns what is to be done, in this order. now
 // never goes back.
 func (m *Machine) Step(now time.Duration, ev Event) []Action {
-	m.now, m.out = now, nil
+	m.now, m.out, m.sending = now, nil, offersAtOnce
 	switch ev := ev.(type) {
 	case RingChanged:
 		m.prev, m.view = m.view, ev.View
@@ -362,6 +363,12 @@ func (m *Machine) hold(p uint32, gen Gen, lineage uint64, state State, others ..
 	pt.nudge = m.now
 	m.setRole(p, RoleHold)
 }
+
+// HasCopy reports whether what was streamed of a partition is kept.
+func (m *Machine) HasCopy(p uint32) bool { return m.parts[p].rep.Gen != 0 }
+
+// Copies are the states of a partition that are here and not held.
+func (m *Machine) Copies(p uint32) []Copy { return m.parts[p].copies() }
 
 // copies are what this node has of a partition that it does not hold.
 func (pt *part) copies() (all []Copy) {

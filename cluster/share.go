@@ -12,8 +12,14 @@ import (
 	"time"
 )
 
-// toldFor is how long a node counts that gossip has not confirmed.
-const toldFor = 5 * time.Second
+const (
+	// toldFor is how long a node counts that gossip has not confirmed, and maxTold how
+	// many of them there may be.
+	toldFor = 5 * time.Second
+	maxTold = 256
+	// maxAhead is how many changes of a record a peer may know before gossip does.
+	maxAhead = 64
+)
 
 // Told is one start of a node as nodes tell it to each other.
 type Told struct {
@@ -32,9 +38,12 @@ func (c *Cluster) Version() uint64 { return c.gossip.version.Load() }
 // Merge takes what another node knows, and returns once a ring of it is published. It
 // does nothing after Leave or Close.
 func (c *Cluster) Merge(all []Told) {
-	if c.gossip.merge(all, time.Now()) {
+	changed, told := c.gossip.merge(all, time.Now())
+	if changed {
 		c.publish()
-		time.AfterFunc(toldFor, c.gossip.signal)
+	}
+	if told {
+		time.AfterFunc(toldFor+time.Millisecond, c.gossip.signal)
 	}
 }
 
@@ -50,36 +59,47 @@ func (g *gossip) records() (version uint64, all []Told) {
 }
 
 // merge adds starts that nobody here has heard of, and newer records of those that are
-// alive. It reports whether that changed anything.
-func (g *gossip) merge(all []Told, now time.Time) (changed bool) {
+// alive. It reports whether that changed anything, and whether there are some that only
+// peers have told. Of this node's own name it believes gossip alone.
+func (g *gossip) merge(all []Told, now time.Time) (changed, told bool) {
+	own, _, _ := splitName(g.self)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	room := maxTold
+	for _, e := range g.entries {
+		if !e.told.IsZero() {
+			room--
+		}
+	}
 	for _, r := range all {
 		heard, err := readRecord(r)
-		if err != nil || heard.rec.compatible(g.settings) != nil || r.Start == g.self {
+		if err != nil || heard.rec.compatible(g.settings) != nil || heard.name == own {
 			continue
 		}
 		switch known := g.entries[r.Start]; {
+		case known == nil && room <= 0:
 		case known == nil:
+			room--
+			told = true
 			heard.live, heard.since, heard.told = true, now, now
 			g.entries[r.Start] = heard
 			g.noteRivalLocked(r.Start, heard)
 			changed = true
 		case !known.live:
-		case heard.rec.compare(&known.rec) > 0:
+		case heard.rec.compare(&known.rec) > 0 && heard.rec.boot == known.rec.boot && heard.rec.seq-known.rec.seq < maxAhead:
 			if known.state() != heard.rec.state {
 				known.since = now
 			}
 			known.rec = heard.rec
 			changed = true
 		case !known.told.IsZero():
-			known.told = now
+			known.told, told = now, true
 		}
 	}
 	if changed {
 		g.changedLocked()
 	}
-	return changed
+	return changed, told
 }
 
 // readRecord makes an entry of what another node tells. It keeps nothing of r.

@@ -157,8 +157,8 @@ func BenchmarkPolicy(b *testing.B) {
 type deaf struct{}
 
 func (deaf) Send(string, uint64, *peerpb.Msg) {}
-func (deaf) Session(string) uint64            { return 1 }
-func (deaf) Hears(string) bool                { return true }
+func (deaf) Session(string, uint64) uint64    { return 1 }
+func (deaf) Hears(string, uint64) bool        { return true }
 func (deaf) Busy(string) bool                 { return false }
 
 // BenchmarkOwnedMoving takes from one hot key at a node that stays alone, and at one

@@ -36,7 +36,7 @@ type doubt struct {
 func (m *mover) watchHolders() {
 	for _, n := range m.view.peers {
 		d := m.failover.doubts[n]
-		switch hears := m.msgs.Hears(m.view.members[n].Addr); {
+		switch hears := m.hears(n); {
 		case hears && d != nil:
 			delete(m.failover.doubts, n)
 			if d.acting {
@@ -52,11 +52,17 @@ func (m *mover) watchHolders() {
 	}
 }
 
+// hears reports whether this node hears another one.
+func (m *mover) hears(n handover.Node) bool {
+	member, known := m.view.members[n]
+	return known && m.msgs.Hears(member.Addr, n.Boot)
+}
+
 // doubt asks all others whether they hear a node.
 func (m *mover) doubt(n handover.Node) {
 	d := &doubt{waiting: map[handover.Node]bool{}, until: time.Now().Add(doubtFor)}
 	for _, other := range m.view.peers {
-		if other != n && m.msgs.Hears(m.view.members[other].Addr) {
+		if other != n && m.hears(other) {
 			d.waiting[other] = true
 			m.send(other, &peerpb.Msg{Of: &peerpb.Msg_Hear{Hear: &peerpb.Hear{Node: n.Name, Boot: n.Boot, Ask: true}}})
 		}
@@ -71,8 +77,7 @@ func (m *mover) doubt(n handover.Node) {
 func (m *mover) hearsay(from handover.Node, h *peerpb.Hear) {
 	n := handover.Node{Name: h.GetNode(), Boot: h.GetBoot()}
 	if h.GetAsk() {
-		member, known := m.view.members[n]
-		yes := known && m.msgs.Hears(member.Addr)
+		yes := m.hears(n)
 		m.send(from, &peerpb.Msg{Of: &peerpb.Msg_Hear{Hear: &peerpb.Hear{Node: n.Name, Boot: n.Boot, Yes: yes}}})
 		return
 	}

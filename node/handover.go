@@ -5,7 +5,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,14 +23,17 @@ import (
 type Messages interface {
 	// Send brings a message to one start of the member at addr. It never waits.
 	Send(addr string, boot uint64, m *peerpb.Msg)
-	// Session numbers the links to addr; 0 means that there is none now. What was sent
-	// under an earlier number may be lost.
-	Session(addr string) uint64
+	// Session numbers the links to one start of the member at addr; 0 means that there is
+	// none now. What was sent under another number may be lost.
+	Session(addr string, boot uint64) uint64
 	// Busy reports whether much waits to be sent to the member at addr already.
 	Busy(addr string) bool
-	// Hears reports whether the member at addr was heard of lately.
-	Hears(addr string) bool
+	// Hears reports whether one start of the member at addr was heard of lately.
+	Hears(addr string, boot uint64) bool
 }
+
+// maxWaiting bounds the batches of messages that wait for run.
+const maxWaiting = 4096
 
 // beat is how often the protocol looks at the time, and copies are sent.
 const beat = 10 * time.Millisecond
@@ -113,7 +118,7 @@ func (m *mover) run(ctx context.Context) {
 		case <-m.wake:
 		case <-ticker.C:
 			if m.machine != nil {
-				m.beat()
+				m.carefully(m.beat)
 			}
 		}
 		m.mu.Lock()
@@ -121,9 +126,20 @@ func (m *mover) run(ctx context.Context) {
 		m.queue = nil
 		m.mu.Unlock()
 		for _, do := range queue {
-			do()
+			m.carefully(do)
 		}
 	}
+}
+
+// carefully does one thing. A panic costs that one, and is counted.
+func (m *mover) carefully(do func()) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			m.stats.panics.Add(1)
+			m.log.Error("a message of another node ended in a panic", "panic", cause, "stack", string(debug.Stack()))
+		}
+	}()
+	do()
 }
 
 // beat does what time brings.
@@ -269,6 +285,9 @@ func (m *mover) reroute() {
 }
 
 func (m *mover) routeTo(p uint32) {
+	if p >= ring.Partitions { // messages come from outside
+		return
+	}
 	whom := m.machine.Whom(p)
 	member, known := m.view.members[whom.Node]
 	if owner, _ := m.view.ring.Owner(p); !known || whom.Gen == 0 && member == owner {
@@ -291,13 +310,23 @@ func (m *mover) hear(from handover.Node, msgs []*peerpb.Msg) {
 			all = append(all, do)
 		}
 	}
+	if m.overrun() {
+		return // they are sent again
+	}
 	m.post(func() {
 		for _, do := range all {
 			if m.machine != nil {
-				do()
+				m.carefully(do)
 			}
 		}
 	})
+}
+
+// overrun reports whether more waits for run than it can do soon.
+func (m *mover) overrun() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.queue) > maxWaiting
 }
 
 // received feeds a message of the protocol to the machine.
@@ -343,6 +372,8 @@ func (m *mover) drain(ctx context.Context) error {
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-m.ended:
+			return errors.New("node: Run has ended")
 		case <-look.C:
 			if len(m.local.ring.Load().Members) > 0 {
 				alone = 0

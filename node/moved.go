@@ -19,13 +19,14 @@ type MoveStats struct {
 	Acting   int64         // partitions that this node decides for a node that nobody hears
 	Pauses   int64         // times that this node was paused and asked others
 	Here     int           // partitions that are here
+	Panics   int64         // messages of other nodes that ended in a panic, which cost that one
 	Guarded  int           // partitions whose closed limits wait for a node that is missing
 	Lag      time.Duration // since all that had changed was last copied; 0 for a node without others
 }
 
 // moverStats are the atomics behind MoveStats.
 type moverStats struct {
-	in, out, frozen, longest, took, copies, copiedAt, uncopied, acting, pauses atomic.Int64
+	in, out, frozen, longest, took, copies, copiedAt, uncopied, acting, pauses, panics atomic.Int64
 }
 
 func (s *moverStats) froze(took time.Duration, state *bucket.State) {
@@ -64,6 +65,6 @@ func (m *mover) moveStats() MoveStats {
 	return MoveStats{
 		In: s.in.Load(), Out: s.out.Load(), Frozen: s.frozen.Load(), Longest: time.Duration(s.longest.Load()),
 		TookOver: time.Duration(s.took.Load()),
-		Copied:   s.copies.Load(), Acting: s.acting.Load(), Pauses: s.pauses.Load(), Here: here, Guarded: guarded, Lag: lag,
+		Copied:   s.copies.Load(), Acting: s.acting.Load(), Pauses: s.pauses.Load(), Here: here, Panics: s.panics.Load(), Guarded: guarded, Lag: lag,
 	}
 }

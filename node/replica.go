@@ -100,7 +100,7 @@ func (m *mover) replicate(now bucket.Now) {
 func (c *copies) relinked(m *mover) {
 	fresh := map[handover.Node]bool{}
 	for _, n := range m.view.peers {
-		session := m.msgs.Session(m.view.members[n].Addr)
+		session := m.msgs.Session(m.view.members[n].Addr, n.Boot)
 		if session != 0 && c.session[n] != session {
 			if c.session == nil {
 				c.session = map[handover.Node]uint64{}
@@ -123,6 +123,7 @@ func (c *copies) relinked(m *mover) {
 func (m *mover) copyWhole(p uint32, now bucket.Now) (records int) {
 	to := m.view.Without(p)
 	if to == (handover.Node{}) || to == m.self {
+		delete(m.copies.sent, p) // what changes from now on is copied nowhere
 		return 0
 	}
 	s := m.local.table.Export(p, now)

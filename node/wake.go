@@ -66,7 +66,7 @@ func (m *mover) wakeUp(now bucket.Now) {
 	for n := range a.waiting {
 		if _, known := m.view.members[n]; !known {
 			delete(a.waiting, n) // gossip has said that it is gone
-		} else if m.msgs.Hears(m.view.members[n].Addr) {
+		} else if m.hears(n) {
 			heard = true
 		}
 	}

@@ -74,13 +74,14 @@ func (b *bulk) run(ctx context.Context) {
 			return
 		case <-b.wake:
 		}
-		if err := b.session(ctx); err != nil && ctx.Err() == nil {
-			b.peer.cfg.Logger.Warn("bulk transfer broken", "peer", b.peer.target.Name, "err", err)
-			b.peer.sessions.Add(1) // what was sent may be lost
-		}
+		err := b.session(ctx)
 		b.mu.Lock()
 		b.wait = nil
 		b.mu.Unlock()
+		if err != nil && ctx.Err() == nil {
+			b.peer.cfg.Logger.Warn("bulk transfer broken", "peer", b.peer.target.Name, "err", err)
+			b.peer.sessions.Add(1) // what was sent may be lost
+		}
 	}
 }
 
@@ -98,7 +99,9 @@ func (b *bulk) session(ctx context.Context) error {
 		return err
 	}
 	cfg := b.peer.cfg
-	hello := &peerpb.Hello{Node: cfg.Node, Boot: cfg.Boot(), RingCfg: cfg.RingSettings, Wire: wireVersion}
+	hello := &peerpb.Hello{
+		Node: cfg.Node, Boot: cfg.Boot(), RingCfg: cfg.RingSettings, Wire: wireVersion, ToBoot: b.peer.boot.Load(),
+	}
 	if err := stream.Send(&peerpb.Chunk{Hello: hello}); err != nil {
 		return bulkEnd(stream, err)
 	}
@@ -140,6 +143,23 @@ func sendBulky(stream grpc.ClientStreamingClient[peerpb.Chunk, peerpb.BulkDone],
 	}
 }
 
+// maxBulkStreams is how many bulk streams a node may have: the one before may be ending.
+const maxBulkStreams = 2
+
+// beginBulk counts the bulk streams of a node, up or down, and reports whether there is
+// room for it.
+func (s *PeerServer) beginBulk(node string, change int) (ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bulks[node]+change > maxBulkStreams {
+		return false
+	}
+	if s.bulks[node] += change; s.bulks[node] == 0 {
+		delete(s.bulks, node)
+	}
+	return true
+}
+
 // Bulk takes large messages from a member.
 func (s *PeerServer) Bulk(stream grpc.ClientStreamingServer[peerpb.Chunk, peerpb.BulkDone]) error {
 	first, err := stream.Recv()
@@ -151,6 +171,16 @@ func (s *PeerServer) Bulk(stream grpc.ClientStreamingServer[peerpb.Chunk, peerpb
 		s.strangers.Add(1)
 		return err
 	}
+	if err := s.awaitJoined(stream.Context()); err != nil {
+		return err
+	}
+	if to := hello.GetToBoot(); to != 0 && to != s.cfg.Boot() {
+		return status.Error(codes.FailedPrecondition, "transport: these messages are for an earlier start of this node")
+	}
+	if !s.beginBulk(hello.GetNode(), 1) {
+		return status.Error(codes.ResourceExhausted, "transport: one bulk stream of a node at a time")
+	}
+	defer s.beginBulk(hello.GetNode(), -1)
 	from := Sender{hello.GetNode(), hello.GetBoot()}
 	var data []byte
 	for {

@@ -98,5 +98,7 @@ func (m *memory) recall(id uint64) (v *peerpb.Verdict, seen bool) {
 func (m *memory) store(v *peerpb.Verdict) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.verdicts[v.GetId()%remembered] = v
+	if at := v.GetId() % remembered; m.verdicts[at].GetId() <= v.GetId() { // a call that was parked may come late
+		m.verdicts[at] = v
+	}
 }

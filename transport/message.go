@@ -31,10 +31,10 @@ func (p *Pool) Send(addr string, boot uint64, m *peerpb.Msg) {
 	}
 }
 
-// Session numbers the links to addr, from 1; 0 means that there is none now. Messages
-// that were sent under an earlier number may be lost.
-func (p *Pool) Session(addr string) uint64 {
-	if peer := p.at(addr); peer != nil && linkState(peer.state.Load()) == linked {
+// Session numbers the links to a start of the member at addr; 0 means that there is none
+// now. Messages that were sent under another number may be lost.
+func (p *Pool) Session(addr string, boot uint64) uint64 {
+	if peer := p.at(addr); peer != nil && linkState(peer.state.Load()) == linked && peer.boot.Load() == boot {
 		return peer.sessions.Load()
 	}
 	return 0
@@ -47,11 +47,11 @@ func (p *Pool) Busy(addr string) bool {
 	return peer != nil && peer.bulk.busy()
 }
 
-// Hears reports whether the member at addr was heard of lately: it is not silent, nor
-// refuses to be called again after a link broke.
-func (p *Pool) Hears(addr string) bool {
+// Hears reports whether a start of the member at addr was heard of lately: it is not
+// silent, nor refuses to be called again after a link broke.
+func (p *Pool) Hears(addr string, boot uint64) bool {
 	peer := p.at(addr)
-	if peer == nil {
+	if peer == nil || peer.boot.Load() != boot {
 		return false
 	}
 	switch linkState(peer.state.Load()) {
@@ -127,7 +127,12 @@ func (p *peer) writeMessages(stream grpc.BidiStreamingClient[peerpb.Frame, peerp
 	if len(msgs) == 0 {
 		return nil
 	}
-	return stream.Send(&peerpb.Frame{Sent: p.now(), Msgs: msgs, View: seen.view(p.cfg.View)})
+	if view := seen.view(p.cfg.View); view != nil { // by itself: both may be large
+		if err := stream.Send(&peerpb.Frame{Sent: p.now(), View: view}); err != nil {
+			return err
+		}
+	}
+	return stream.Send(&peerpb.Frame{Sent: p.now(), Msgs: msgs})
 }
 
 // news remembers which view the other end of a stream has.

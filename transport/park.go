@@ -10,18 +10,25 @@ import (
 	"github.com/bucketring/bucketring/transport/peerpb"
 )
 
-// parkFor bounds how long a call waits for its partition, unless its caller waits
-// longer.
-const parkFor = 20 * time.Millisecond
+const (
+	// parkFor bounds how long a call waits for its partition, unless its caller waits
+	// longer, and parkMost how long that can be.
+	parkFor  = 20 * time.Millisecond
+	parkMost = time.Second
+	// maxParked bounds the calls of a link that wait.
+	maxParked = 4096
+)
 
 // park has a call decided once the partition is here, while the link goes on. If it
 // does not come in time, the answer names whom to ask.
 func (l *link) park(ctx context.Context, item *peerpb.Item, req bucketring.Request, soon <-chan struct{}) {
 	patience := parkFor
 	if budget := time.Duration(item.GetBudgetNs()); budget > 0 {
-		patience = budget / 2
+		patience = min(budget/2, parkMost)
 	}
+	l.waiting.Add(1)
 	l.parked.Go(func() {
+		defer l.waiting.Add(-1)
 		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		select {

@@ -74,6 +74,7 @@ func newPeer(cfg PeerConfig, target Target, lastID uint64) *peer {
 		cfg: cfg, target: target, base: time.Now(), cancel: cancel,
 		done: make(chan struct{}), wake: make(chan struct{}, 1), pending: map[uint64]*outgoing{}, lastID: lastID,
 	}
+	p.sessions.Store(lastID) // above those of an earlier link to the same peer
 	p.bulk = bulk{peer: p, wake: make(chan struct{}, 1)}
 	go p.run(ctx)
 	return p

@@ -30,6 +30,9 @@ type PeerConfig struct {
 	// Told, if set, takes the notices that other nodes bring. Its error is for the
 	// node that brought it.
 	Told func(Notice) error
+	// Joined, if set, is closed once this node can hear others: links to it wait until
+	// then, so that nothing that they bring is lost.
+	Joined <-chan struct{}
 	// View, if set, returns what this node knows of the members, for the others, and a
 	// number above 0 that changes with it.
 	View func() (version uint64, view *peerpb.View)

@@ -31,6 +31,7 @@ type PeerServer struct {
 
 	mu     sync.Mutex
 	memory map[dialer]*memory // guarded by mu
+	bulks  map[string]int     // streams by node; guarded by mu
 
 	decided, repeated, late, panics, strangers atomic.Int64
 }
@@ -52,7 +53,7 @@ type ServerStats struct {
 
 // NewPeerServer returns a server whose calls owned decides. It must not forward.
 func NewPeerServer(cfg PeerConfig, owned bucketring.Limiter) *PeerServer {
-	return &PeerServer{cfg: cfg.withDefaults(), owned: owned, base: time.Now(), memory: map[dialer]*memory{}}
+	return &PeerServer{cfg: cfg.withDefaults(), owned: owned, base: time.Now(), memory: map[dialer]*memory{}, bulks: map[string]int{}}
 }
 
 // GRPC returns a gRPC server that serves links and nothing else.
@@ -99,6 +100,9 @@ func (s *PeerServer) Link(stream grpc.BidiStreamingServer[peerpb.Frame, peerpb.F
 		s.strangers.Add(1)
 		return err
 	}
+	if err := s.awaitJoined(stream.Context()); err != nil {
+		return err
+	}
 	m := s.remember(dialer{hello.GetNode(), hello.GetBoot()})
 	answer := &peerpb.Hello{
 		Node: s.cfg.Node, Boot: s.cfg.Boot(), RingCfg: s.cfg.RingSettings, Wire: wireVersion, LastItem: m.last(),
@@ -123,6 +127,19 @@ func (s *PeerServer) Link(stream grpc.BidiStreamingServer[peerpb.Frame, peerpb.F
 		if err := l.reply(reply); err != nil {
 			return err
 		}
+	}
+}
+
+// awaitJoined keeps a link until this node can hear others.
+func (s *PeerServer) awaitJoined(ctx context.Context) error {
+	if s.cfg.Joined == nil {
+		return nil
+	}
+	select {
+	case <-s.cfg.Joined:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -173,6 +190,7 @@ type link struct {
 
 	from    Sender
 	parked  sync.WaitGroup // calls that wait for their partition
+	waiting atomic.Int64   // how many
 	sending sync.Mutex
 	send    func(*peerpb.Frame) error // guarded by sending
 	seen    news                      // guarded by sending
@@ -185,7 +203,11 @@ func (l *link) reply(f *peerpb.Frame) error {
 	defer l.sending.Unlock()
 	for _, v := range f.GetVerdicts() {
 		if v.GetCode() == peerpb.Verdict_NOT_HOLDER {
-			f.View = l.seen.view(l.server.cfg.View)
+			if view := l.seen.view(l.server.cfg.View); view != nil { // by itself: both may be large
+				if err := l.send(&peerpb.Frame{Sent: f.GetSent(), View: view}); err != nil {
+					return err
+				}
+			}
 			break
 		}
 	}
@@ -263,7 +285,7 @@ func (l *link) decide(ctx context.Context, item *peerpb.Item, late time.Duration
 	}
 	d, err := l.server.owned.Take(ctx, req)
 	var refusal *bucketring.NotOwner
-	if errors.As(err, &refusal) && refusal.Soon != nil {
+	if errors.As(err, &refusal) && refusal.Soon != nil && l.waiting.Load() < maxParked {
 		l.park(ctx, item, req, refusal.Soon)
 		return nil
 	}

@@ -41,7 +41,9 @@ func (p *Pool) Tell(ctx context.Context, notices []Notice) error {
 	p.mu.Lock()
 	peers := make([]*peer, 0, len(p.peers))
 	for _, peer := range p.peers {
-		peers = append(peers, peer)
+		if p.gone[peer] == nil {
+			peers = append(peers, peer)
+		}
 	}
 	p.mu.Unlock()
 	errs := make([]error, len(peers))

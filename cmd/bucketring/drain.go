@@ -36,17 +36,13 @@ node's --drain-timeout was too short for that.`,
 			if _, err := ask.call(cmd.Context(), http.MethodPost, path, nil, &p); err != nil {
 				return err
 			}
-			for shown := time.Now(); p.State == "draining" || p.State == "serving"; {
+			for shown := time.Now(); p.State == "draining" || p.State == "joining"; {
 				select {
 				case <-cmd.Context().Done():
 					return asExit(cmd.Context().Err())
 				case <-time.After(50 * time.Millisecond):
 				}
 				if _, err := ask.call(cmd.Context(), http.MethodGet, "/v1/admin/drain", nil, &p); err != nil {
-					if leave {
-						p.State = "left" // it has ended
-						break
-					}
 					return err
 				}
 				if time.Since(shown) > time.Second {
@@ -57,7 +53,7 @@ node's --drain-timeout was too short for that.`,
 			if err := output(cmd, p, p.text); err != nil {
 				return err
 			}
-			if p.State == "incomplete" {
+			if p.State != "drained" {
 				return &exit{code: exitDegraded}
 			}
 			return nil

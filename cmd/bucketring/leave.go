@@ -38,7 +38,19 @@ type leaving struct {
 	done  chan struct{} // closed when it has ended
 	asked chan struct{} // closed when the process shall end too
 	quit  sync.Once
-	err   error // that not all was handed over; read after done
+	mu    sync.Mutex // held to begin
+	err   error      // that not all was handed over; read after done
+}
+
+// unless does something that must not come after the beginning.
+func (l *leaving) unless(do func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.began:
+	default:
+		do()
+	}
 }
 
 func newLeaving() *leaving {
@@ -49,9 +61,11 @@ func newLeaving() *leaving {
 // returns once that is done; when it was done before, at once.
 func (s *server) handOver(ctx context.Context) {
 	s.leaving.once.Do(func() {
-		close(s.leaving.began)
 		defer close(s.leaving.done)
+		s.leaving.mu.Lock()
+		close(s.leaving.began)
 		s.health.set(errors.New("draining"))
+		s.leaving.mu.Unlock()
 		s.doors.notServing()
 		c := s.cluster.Load()
 		if c == nil {
@@ -63,7 +77,11 @@ func (s *server) handOver(ctx context.Context) {
 		}
 		giving, cancel := context.WithTimeout(ctx, max(s.cfg.Drain-goodbye, s.cfg.Drain/2))
 		defer cancel()
-		if s.leaving.err = s.node.Drain(giving); s.leaving.err != nil {
+		s.leaving.err = s.node.Drain(giving)
+		if s.node.Stats().Moves.Here == 0 {
+			s.leaving.err = nil
+		}
+		if s.leaving.err != nil {
 			s.log.Error("not all counters were handed over: give --drain-timeout more time", "partitions", s.node.Stats().Moves.Here)
 			return
 		}
@@ -105,9 +123,15 @@ type drainer server
 
 var _ httpapi.Drainer = (*drainer)(nil)
 
-// Drain implements httpapi.Drainer.
+// Drain implements httpapi.Drainer. A node that is still joining has nothing to give, and
+// is not drained.
 func (d *drainer) Drain() {
 	s := (*server)(d)
+	select {
+	case <-s.joined:
+	default:
+		return
+	}
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
 		defer cancel()
@@ -119,6 +143,9 @@ func (d *drainer) Drain() {
 // Leave implements httpapi.Drainer.
 func (d *drainer) Leave() {
 	d.Drain()
+	if d.Progress().State == "joining" {
+		return
+	}
 	d.leaving.quit.Do(func() { close(d.leaving.asked) })
 }
 
@@ -128,11 +155,16 @@ func (d *drainer) Progress() httpapi.Progress {
 	p := httpapi.Progress{State: "serving", PartitionsLeft: moves.Here, HandedOver: moves.Out}
 	select {
 	case <-d.leaving.done:
-		if p.State = "drained"; d.leaving.err != nil {
+		if p.State = "drained"; d.leaving.err != nil || moves.Here > 0 {
 			p.State = "incomplete"
 		}
 		return p
 	default:
+	}
+	select {
+	case <-d.joined:
+	default:
+		p.State = "joining"
 	}
 	select {
 	case <-d.leaving.began:

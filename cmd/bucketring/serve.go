@@ -80,6 +80,7 @@ type server struct {
 	health  readiness
 	members membership
 	leaving *leaving
+	joined  chan struct{} // closed once this node is a member, or stays alone
 	placer  ring.Placer
 	boot    atomic.Uint64                   // of this start; does not change once others know it
 	cluster atomic.Pointer[cluster.Cluster] // nil while joining, and for a node that stays alone
@@ -104,20 +105,23 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, ready func(*serve
 
 // serve is the life of a node that is open.
 func (s *server) serve(ctx context.Context, ready func(*server)) (err error) {
-	running, stop := context.WithCancel(context.Background()) // outlives ctx by the drain
+	base, stop := context.WithCancel(context.Background()) // outlives ctx by the drain
 	defer stop()
-	group, running := errgroup.WithContext(running)
-	s.run(running, group)
+	group, running := errgroup.WithContext(base)
+	s.run(base, group) // also when a listener fails: the drain needs it
 
 	if err = s.join(ctx); err == nil {
 		s.takeOver(ctx)
 		s.serveClients(group)
-		s.health.set(nil)
+		s.leaving.unless(func() { s.health.set(nil) })
 		s.log.Info("ready", "node", s.cfg.NodeName)
 		if ready != nil {
 			ready(s)
 		}
 		err = s.wait(ctx, running)
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil // a signal came while it was joining
 	}
 	s.drain(err == nil)
 	stop()
@@ -130,7 +134,7 @@ func (s *server) serve(ctx context.Context, ready func(*server)) (err error) {
 
 // open makes the parts of a node and its sockets. Nothing runs yet.
 func open(cfg *config, log *slog.Logger, with seams) (*server, error) {
-	s := &server{cfg: cfg, log: log, seams: with, keys: &keyring{}, began: time.Now(), leaving: newLeaving()}
+	s := &server{cfg: cfg, log: log, seams: with, keys: &keyring{}, began: time.Now(), leaving: newLeaving(), joined: make(chan struct{})}
 	var err error
 	if cfg.KeyFile != "" {
 		if s.keys, err = readKeyring(cfg.KeyFile); err != nil {
@@ -163,7 +167,7 @@ func (s *server) wire() error {
 		Node: s.cfg.NodeName, Boot: s.boot.Load, RingSettings: s.placer.Settings(),
 		Silence: max(s.cfg.Budget, transport.DefaultSilence), Observe: s.metrics.ObserveFrame, Logger: s.log,
 		Told: func(n transport.Notice) error { return s.keeper.told(n) },
-		View: s.members.view, Heard: s.heard, Dial: s.seams.dial,
+		View: s.members.view, Heard: s.heard, Joined: s.joined, Dial: s.seams.dial,
 	}
 	s.boot.Store(uint64(time.Now().UnixNano()))
 	if s.keys.secret != nil {
@@ -257,6 +261,7 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 // join makes the node a member of its cluster and follows the ring from then on.
 func (s *server) join(ctx context.Context) error {
 	if s.doors.gossip == "" {
+		close(s.joined)
 		return nil
 	}
 	c, err := cluster.Join(ctx, cluster.Config{
@@ -271,6 +276,7 @@ func (s *server) join(ctx context.Context) error {
 	}
 	s.members.of(c)
 	s.cluster.Store(c)
+	close(s.joined)
 	s.tellPolicies(s.node.Policies().Hash()) // they may have changed meanwhile
 	return nil
 }

@@ -20,8 +20,8 @@ type Drainer interface {
 
 // A Progress is the state of a drain.
 type Progress struct {
-	// State is serving, draining, drained, or incomplete: the time was over before all
-	// was handed over.
+	// State is joining, serving, draining, drained, or incomplete: the time was over
+	// before all was handed over, or there is nobody to have it.
 	State          string
 	PartitionsLeft int   // that are still here
 	HandedOver     int64 // counters that others have got since the node began
@@ -47,6 +47,10 @@ func (a *admin) drain(begin func(Drainer)) http.HandlerFunc {
 			begin(a.drainer)
 		}
 		p := a.drainer.Progress()
+		if begin != nil && p.State == "joining" {
+			a.fail(w, r, problemf(http.StatusServiceUnavailable, "the node is still joining and has nothing to give: try again when it is ready"))
+			return
+		}
 		writeJSON(w, http.StatusOK, fmt.Appendf(nil, `{"state":%q,"partitions_left":%d,"handed_over":%d}`+"\n", p.State, p.PartitionsLeft, p.HandedOver))
 	}
 }

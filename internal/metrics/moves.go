@@ -28,6 +28,7 @@ func collectMoves(s sink, moves node.MoveStats) {
 	s.put(acting, float64(moves.Acting))
 	s.put(guardedParts, float64(moves.Guarded))
 	s.put(pauses, float64(moves.Pauses))
+	s.put(panics, float64(moves.Panics), "handover")
 }
 
 func collectDisk(s sink, d Disk) {

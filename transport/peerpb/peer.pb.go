@@ -316,6 +316,7 @@ type Hello struct {
 	Version       uint64                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
 	Wire          uint32                 `protobuf:"varint,6,opt,name=wire,proto3" json:"wire,omitempty"`
 	LastItem      uint64                 `protobuf:"varint,7,opt,name=last_item,json=lastItem,proto3" json:"last_item,omitempty"` // highest item id that the answering side has seen
+	ToBoot        uint64                 `protobuf:"fixed64,8,opt,name=to_boot,json=toBoot,proto3" json:"to_boot,omitempty"`      // start of the receiver that this is for; 0 for any
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -395,6 +396,13 @@ func (x *Hello) GetWire() uint32 {
 func (x *Hello) GetLastItem() uint64 {
 	if x != nil {
 		return x.LastItem
+	}
+	return 0
+}
+
+func (x *Hello) GetToBoot() uint64 {
+	if x != nil {
+		return x.ToBoot
 	}
 	return 0
 }
@@ -2997,7 +3005,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\bverdicts\x18\x05 \x03(\v2\x1b.bucketring.peer.v1.VerdictR\bverdicts\x12+\n" +
 	"\x04msgs\x18\x06 \x03(\v2\x17.bucketring.peer.v1.MsgR\x04msgs\x12\x12\n" +
 	"\x04ping\x18\b \x01(\bR\x04ping\x12,\n" +
-	"\x04view\x18\t \x01(\v2\x18.bucketring.peer.v1.ViewR\x04viewJ\x04\b\a\x10\b\"\xb7\x01\n" +
+	"\x04view\x18\t \x01(\v2\x18.bucketring.peer.v1.ViewR\x04viewJ\x04\b\a\x10\b\"\xd0\x01\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
 	"\x04boot\x18\x02 \x01(\x06R\x04boot\x12\x19\n" +
@@ -3005,7 +3013,8 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\vfingerprint\x18\x04 \x01(\x06R\vfingerprint\x12\x18\n" +
 	"\aversion\x18\x05 \x01(\x04R\aversion\x12\x12\n" +
 	"\x04wire\x18\x06 \x01(\rR\x04wire\x12\x1b\n" +
-	"\tlast_item\x18\a \x01(\x04R\blastItem\"\x90\x03\n" +
+	"\tlast_item\x18\a \x01(\x04R\blastItem\x12\x17\n" +
+	"\ato_boot\x18\b \x01(\x06R\x06toBoot\"\x90\x03\n" +
 	"\x03Def\x12\x0e\n" +
 	"\x02no\x18\x01 \x01(\rR\x02no\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +

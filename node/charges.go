@@ -18,6 +18,7 @@ const (
 	// chargedFor is how long it is tried to tell the holder.
 	chargedFor = 5 * time.Minute
 	// chargesAtOnce bounds the charges of one call, chargedAtOnce the time of one round.
+	chargesEvery  = 20 * time.Millisecond
 	chargesAtOnce = 32
 	chargedAtOnce = 50 * time.Millisecond
 )
@@ -26,7 +27,7 @@ const (
 type charges struct {
 	mu    sync.Mutex
 	due   map[chargeKey]int64 // tokens; guarded by mu
-	calls []chargeCall        // belongs to run: told, and not acknowledged
+	calls []chargeCall        // belongs to runCharges: told, and not acknowledged
 }
 
 // A chargeKey names a counter, and a window of it.
@@ -80,6 +81,9 @@ func (u *charges) gather() {
 	due := u.due
 	u.due = nil
 	u.mu.Unlock()
+	if len(due) == 0 {
+		return
+	}
 	byPart := map[uint32][]bucketring.Charge{}
 	for k, cost := range due {
 		limit := k.limit
@@ -93,6 +97,21 @@ func (u *charges) gather() {
 	}
 	if over := len(u.calls) - maxCharged; over > 0 {
 		u.calls = u.calls[over:]
+	}
+}
+
+// runCharges tells charges as soon as it can until ctx is done: until then the holder
+// gives out what was given already.
+func (n *Node) runCharges(ctx context.Context) {
+	ticker := time.NewTicker(chargesEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			n.tellCharges(ctx)
+		}
 	}
 }
 

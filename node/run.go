@@ -23,6 +23,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer others.Wait()
 	if n.local.mover != nil {
 		others.Go(func() { n.local.mover.run(ctx) })
+		others.Go(func() { n.runCharges(ctx) })
 	}
 	if n.cfg.Store != nil {
 		others.Go(func() { n.local.disk.run(ctx) })
@@ -39,7 +40,6 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 			n.sweep(n.local.clock.now())
 			n.settleOwed(ctx)
-			n.tellCharges(ctx)
 			n.tally.reports.log(ctx, n.cfg.Logger)
 		}
 	}

@@ -18,7 +18,7 @@ func TestSimCrash(t *testing.T) {
 
 // A node falls silent: nothing tells the others but that they hear nothing of it.
 func TestSimSilentCrash(t *testing.T) {
-	simulate(t, func(w *simWorld) { w.crashOne(true, 500*time.Millisecond) })
+	simulateLong(t, func(w *simWorld) { w.crashOne(true, 500*time.Millisecond) })
 }
 
 // crashOne takes one of four nodes away under load. For each key the others let pass no

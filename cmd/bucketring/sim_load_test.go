@@ -114,6 +114,7 @@ func (w *simWorld) load(limit string, keys []string, every time.Duration) *simLo
 		}
 	})
 	l.stop = sync.OnceFunc(func() { cancel(); callers.Wait() })
+	w.loads = append(w.loads, l)
 	return l
 }
 
@@ -121,7 +122,7 @@ func (w *simWorld) load(limit string, keys []string, every time.Duration) *simLo
 func (l *simLoad) call(n *simNode, key string) simCall {
 	c := simCall{key: key, at: n.name, began: l.w.now()}
 	c.d, c.err = n.ask(bucketring.VerbTake, key, l.limits)
-	c.took, c.died = l.w.now()-c.began, !n.serving.Load()
+	c.took, c.died = l.w.now()-c.began, n.dead.Load()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls = append(l.calls, c)
@@ -208,10 +209,10 @@ func (l *simLoad) books(crashes map[string]time.Duration) map[string]*simBook {
 
 // expectExact checks that of each key exactly as much has passed as its limit lets,
 // and that all answers were exact.
-func (l *simLoad) expectExact(limit int) {
+func (l *simLoad) expectExact() {
 	l.w.Helper()
 	for key, b := range l.books(nil) {
-		if want := min(b.calls, limit); b.exact != want {
+		if want := min(b.calls, int(l.limits[0].Capacity())); b.exact != want {
 			l.w.Errorf("%d of %d calls of %q passed, want exactly %d", b.exact, b.calls, key, want)
 		}
 	}

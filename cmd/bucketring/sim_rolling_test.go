@@ -13,7 +13,7 @@ import (
 // Every node is replaced, one by one, and nobody notices: of a limit of ten per hour,
 // four of which were spent, exactly six are left.
 func TestSimRollingReplacement(t *testing.T) {
-	simulate(t, func(w *simWorld) {
+	simulateLong(t, func(w *simWorld) {
 		w.cluster(3)
 		keys, limits := keysOf("spent:", 100), bucketring.MustParse("10/h")
 		w.expectPassed(w.spend(keys, limits, 4), keys, 4)
@@ -33,8 +33,8 @@ func TestSimRollingReplacement(t *testing.T) {
 		bucket.stop()
 		window.stop()
 		w.expectPassed(w.spend(keys, limits, 10), keys, 6)
-		bucket.expectExact(50)
-		window.expectExact(50)
+		bucket.expectExact()
+		window.expectExact()
 	})
 }
 
@@ -60,8 +60,8 @@ func TestSimTwoAtOnce(t *testing.T) {
 		bucket.stop()
 		window.stop()
 		w.expectPassed(w.spend(keys, limits, 10), keys, 6)
-		bucket.expectExact(50)
-		window.expectExact(50)
+		bucket.expectExact()
+		window.expectExact()
 	})
 }
 
@@ -80,6 +80,6 @@ func TestSimSeedsStartTogether(t *testing.T) {
 		w.awaitRest(time.Second)
 		load.stop()
 		w.expectPassed(w.spend(keys, limits, 10), keys, 6)
-		load.expectExact(5)
+		load.expectExact()
 	})
 }

@@ -36,6 +36,17 @@ type simWorld struct {
 
 	mu    sync.Mutex
 	nodes []*simNode // all that were ever started; guarded by mu
+	loads []*simLoad // belongs to the test's own goroutine
+}
+
+// simulateLong is simulate for a test that the race detector would make too long. With a
+// seed it runs there too.
+func simulateLong(t *testing.T, test func(w *simWorld)) {
+	t.Helper()
+	if simRace && *simSeed == 0 {
+		t.Skip("skipped: too long with the race detector; -simseed=N runs it")
+	}
+	simulate(t, test)
 }
 
 // simulate runs a test in virtual time, once for each seed.
@@ -67,6 +78,9 @@ func simulate(t *testing.T, test func(w *simWorld)) {
 // end stops all nodes and lets a minute pass: what is left running then is a leak.
 func (w *simWorld) end() {
 	w.say("the end")
+	for _, l := range w.loads {
+		l.stop()
+	}
 	w.net.healAll()
 	for _, n := range w.all() {
 		n.kill(false)
@@ -132,6 +146,8 @@ type simNode struct {
 	ended   chan struct{} // closed when it has ended
 	err     error         // of its end; read after ended
 	serving atomic.Bool   // callers may ask it
+	dead    atomic.Bool   // what it says reaches nobody
+	left    bool          // it was told to leave
 	killed  sync.Once
 }
 
@@ -147,6 +163,9 @@ func (w *simWorld) launch(name string, host int) *simNode {
 	}
 	if len(w.all()) > 0 {
 		cfg.Cluster.Join = []string{gossipAddr(1), gossipAddr(2), gossipAddr(3)}
+	}
+	for _, n := range w.live() {
+		cfg.Cluster.Join = append(cfg.Cluster.Join, gossipAddr(n.host.no))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &simNode{w: w, name: name, host: w.net.start(host), cancel: cancel, ready: make(chan struct{}), ended: make(chan struct{})}
@@ -237,6 +256,7 @@ func (n *simNode) leave() {
 // second more.
 func (n *simNode) beginLeave() {
 	n.w.say("%s leaves", n.name)
+	n.left = true
 	n.cancel()
 	<-n.s.leaving.began
 	go func() {
@@ -260,6 +280,7 @@ func (n *simNode) crash(silent bool) {
 func (n *simNode) kill(silent bool) {
 	n.killed.Do(func() {
 		n.serving.Store(false)
+		n.dead.Store(true)
 		n.host.stop(silent)
 		n.end()
 	})

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -75,9 +76,7 @@ func (d *disk) add(part uint32, s *bucket.State) {
 	if d.dirty == nil {
 		d.dirty = map[string]*bucket.State{}
 	}
-	for key, one := range entries(part, s) {
-		d.dirty[key] = one
-	}
+	maps.Insert(d.dirty, entries(part, s))
 }
 
 // addAll notes a partition that came as a whole: its counters have not changed here.
@@ -254,13 +253,9 @@ func (d *disk) everything() iter.Seq2[[]byte, []byte] {
 		for p := range uint32(ring.Partitions) {
 			now, all := d.local.clock.now(), map[string]*bucket.State{}
 			if s := d.restored[p]; s != nil && time.Since(d.began) < restoredFor {
-				for key, one := range entries(p, s) {
-					all[key] = one
-				}
+				maps.Insert(all, entries(p, s))
 			}
-			for key, one := range entries(p, d.partition(p, now)) {
-				all[key] = one
-			}
+			maps.Insert(all, entries(p, d.partition(p, now)))
 			for key, s := range all {
 				value, err := d.entry(s, now)
 				if err == nil && len(value) > 0 && !yield([]byte(key), value) {

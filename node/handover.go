@@ -5,7 +5,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"runtime/debug"
 	"slices"
@@ -297,88 +296,4 @@ func (m *mover) routeTo(p uint32) {
 	if old := m.routes[p].Load(); old == nil || old.member != member || old.gen != uint64(whom.Gen) {
 		m.routes[p].Store(&route{member, uint64(whom.Gen)})
 	}
-}
-
-// hear takes messages of another node.
-func (m *mover) hear(from handover.Node, msgs []*peerpb.Msg) {
-	now := m.local.clock.now()
-	var all []func()
-	for _, msg := range msgs {
-		if decoded, ok := fromWire(msg, now); ok {
-			all = append(all, func() { m.received(from, decoded) })
-		} else if do := m.heardOther(from, msg, now); do != nil {
-			all = append(all, do)
-		}
-	}
-	if m.overrun() {
-		return // they are sent again
-	}
-	m.post(func() {
-		for _, do := range all {
-			if m.machine != nil {
-				m.carefully(do)
-			}
-		}
-	})
-}
-
-// overrun reports whether more waits for run than it can do soon.
-func (m *mover) overrun() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.queue) > maxWaiting
-}
-
-// received feeds a message of the protocol to the machine.
-func (m *mover) received(from handover.Node, msg handover.Msg) {
-	if who, ok := msg.(handover.Who); ok && who.Copies {
-		m.endActingFor(who.Part) // the answer has what was counted so far
-	}
-	m.step(handover.Received{From: from, Msg: msg})
-	switch msg := msg.(type) {
-	case handover.Held:
-		if gen, acting := m.failover.acting[msg.Part]; acting && uint64(msg.Gen) > gen {
-			m.endActingFor(msg.Part) // another one has taken over
-		}
-		m.routeTo(msg.Part)
-	case handover.Nudge:
-		m.routeTo(msg.Part)
-	case handover.Given:
-		m.routeTo(msg.Part)
-	}
-}
-
-// allLeave is how long a node that leaves waits for somebody who does not.
-const allLeave = time.Second
-
-// drain returns once all that is here was handed over, or ctx is done. When all nodes
-// leave, nobody is left to have it: it does not wait for long then.
-func (m *mover) drain(ctx context.Context) error {
-	done := make(chan struct{})
-	m.post(func() {
-		if m.machine == nil || len(m.view.peers) == 0 {
-			close(done)
-			return
-		}
-		m.drained = done
-		m.endActing()
-		m.step(handover.Drain{})
-	})
-	look := time.NewTicker(allLeave / 10)
-	defer look.Stop()
-	for alone := time.Duration(0); alone < allLeave; alone += allLeave / 10 {
-		select {
-		case <-done:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-m.ended:
-			return errors.New("node: Run has ended")
-		case <-look.C:
-			if len(m.local.ring.Load().Members) > 0 {
-				alone = 0
-			}
-		}
-	}
-	return nil
 }

@@ -62,15 +62,10 @@ func (n *simNet) control(change func()) {
 	}
 }
 
-// cutOff stops all that goes from one host to another, heal lets it go on.
+// cutOff stops all that goes from one host to another.
 func (n *simNet) cutOff(from, to int) {
 	n.gossip.Cut(gossipAddr(from), gossipAddr(to))
 	n.control(func() { n.cut[[2]int{from, to}] = true })
-}
-
-func (n *simNet) heal(from, to int) {
-	n.gossip.Heal(gossipAddr(from), gossipAddr(to))
-	n.control(func() { delete(n.cut, [2]int{from, to}) })
 }
 
 func (n *simNet) healAll() {

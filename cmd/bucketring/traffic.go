@@ -63,15 +63,6 @@ func (t *tally) keysWith(n int) int {
 	return keys
 }
 
-// most returns the highest count of a key.
-func (t *tally) most() int {
-	most := 0
-	for _, admitted := range t.admitted {
-		most = max(most, admitted)
-	}
-	return most
-}
-
 // spread lists the keys of n calls.
 func spread(n int, key func(int) string) []string {
 	keys := make([]string, n)

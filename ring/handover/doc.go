@@ -37,5 +37,5 @@
 // join must be commutative, associative and idempotent. Messages may be lost, late,
 // doubled and out of order. A Machine belongs to one goroutine.
 //
-// Read next: machine.go, then the rules in their order.
+// Read next: machine.go and upkeep.go, then the rules in their order.
 package handover

@@ -1,0 +1,225 @@
+// replicas.go keeps copies of what others hold, within a budget of memory.
+
+package node
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/bucket"
+	"github.com/bucketring/bucketring/ring"
+	"github.com/bucketring/bucketring/ring/handover"
+)
+
+// recordSize is about what a copied counter uses, in bytes, beside its key.
+const recordSize = 220
+
+// replicas are copies of what others hold.
+type replicas struct {
+	of     map[uint32]*replica
+	pruned uint32
+	most   int64 // bytes; 0 is no bound
+	bytes  int64 // about what they use
+}
+
+// A replica is the copy of one partition.
+type replica struct {
+	from         handover.Node
+	gen, lineage uint64
+	seq          uint64
+	records      map[string][]bucket.Record
+	reserved     map[bucketring.ID]bucket.Reserved
+	drop         time.Time // when to forget it; zero while its holder has this successor
+	bytes        int64     // about what it uses
+}
+
+// stateOf returns the state behind a handle of the machine.
+func stateOf(h handover.State) *bucket.State {
+	switch s := h.(type) {
+	case *bucket.State:
+		return s
+	case *replica:
+		return s.state()
+	}
+	return nil
+}
+
+func (r *replica) state() *bucket.State {
+	s := &bucket.State{Gen: r.gen, Lineage: r.lineage, Seq: r.seq}
+	for _, records := range r.records {
+		s.Records = append(s.Records, records...)
+	}
+	for _, one := range r.reserved {
+		s.Reserved = append(s.Reserved, one)
+	}
+	return s
+}
+
+// replica returns the copy of a partition, nil if there is none or Run has ended. It is
+// for other goroutines than run.
+func (m *mover) replica(p uint32) *bucket.State {
+	found := make(chan *bucket.State, 1)
+	m.post(func() {
+		if r := m.replicas.of[p]; r != nil {
+			found <- r.state()
+		} else {
+			found <- nil
+		}
+	})
+	select {
+	case s := <-found:
+		return s
+	case <-m.ended:
+		return nil
+	}
+}
+
+// take joins what the holder has sent. Of each counter the later word counts. It returns
+// how many new ones had no room.
+func (r *replica) take(s *bucket.State, room int64) (over int64) {
+	r.seq = max(r.seq, s.Seq)
+	for i := range s.Records {
+		fresh := &s.Records[i]
+		all := r.records[fresh.Key]
+		at := slices.IndexFunc(all, func(one bucket.Record) bool { return one.Limit.SameCounter(fresh.Limit) })
+		if size := recordSize + int64(len(fresh.Key)); at < 0 {
+			if room -= size; room < 0 {
+				over++
+				continue
+			}
+			r.bytes += size
+			r.records[fresh.Key] = append(all, *fresh)
+			continue
+		}
+		all[at] = bucket.Record{Limit: fresh.Limit, Key: fresh.Key, Marks: bucket.JoinMarks(all[at].Marks, fresh.Marks)}
+	}
+	for _, one := range s.Reserved {
+		if one.Limit == nil {
+			delete(r.reserved, one.ID)
+		} else {
+			r.reserved[one.ID] = one
+		}
+	}
+	return over
+}
+
+// room returns the bytes that further copies may use.
+func (rs *replicas) room() int64 {
+	if rs.most == 0 {
+		return math.MaxInt64
+	}
+	return rs.most - rs.bytes
+}
+
+// put makes r the copy of a partition; nil is none.
+func (rs *replicas) put(p uint32, r *replica) {
+	if old := rs.of[p]; old != nil {
+		rs.bytes -= old.bytes
+	}
+	if r == nil {
+		delete(rs.of, p)
+		return
+	}
+	rs.of[p] = r
+	rs.bytes += r.bytes
+}
+
+// stale reports whether a copy has had another successor for long.
+func (rs *replicas) stale(p uint32, now time.Time) bool {
+	r := rs.of[p]
+	return r != nil && !r.drop.IsZero() && now.After(r.drop)
+}
+
+func (rs *replicas) forget(p uint32) { rs.put(p, nil) }
+
+// prune forgets what says nothing any more in the next copy.
+func (rs *replicas) prune(t *bucket.Table, now bucket.Now) {
+	rs.pruned = (rs.pruned + 1) % ring.Partitions
+	r := rs.of[rs.pruned]
+	if r == nil {
+		return
+	}
+	before := r.bytes
+	defer func() { rs.bytes += r.bytes - before }()
+	for key, all := range r.records {
+		kept := slices.DeleteFunc(slices.Clone(all), func(one bucket.Record) bool { return t.IsUnused(&one, now) })
+		r.bytes -= int64(len(all)-len(kept)) * (recordSize + int64(len(key)))
+		if len(kept) == 0 {
+			delete(r.records, key)
+		} else {
+			r.records[key] = kept
+		}
+	}
+	for id, one := range r.reserved {
+		if one.Until <= now.Mono {
+			delete(r.reserved, id)
+		}
+	}
+}
+
+// after is a copy that a holder has sent whole: what it had is replaced, but for what
+// came since.
+func (r *replica) after(s *bucket.State) *replica {
+	fresh := newReplica(r.lineage)
+	if r.gen == s.Gen {
+		fresh.seq = r.seq // what came since is later than s
+	}
+	late := func(marks []bucket.Mark) bool {
+		return slices.ContainsFunc(marks, func(m bucket.Mark) bool {
+			return m.Lineage == s.Lineage && (m.Gen > s.Gen || m.Gen == s.Gen && m.Seq > s.Seq)
+		})
+	}
+	for key, all := range r.records {
+		for _, one := range all {
+			if late(one.Marks) {
+				fresh.records[key] = append(fresh.records[key], one)
+				fresh.bytes += recordSize + int64(len(key))
+			}
+		}
+	}
+	return fresh
+}
+
+func newReplica(lineage uint64) *replica {
+	return &replica{lineage: lineage, records: map[string][]bucket.Record{}, reserved: map[bucketring.ID]bucket.Reserved{}}
+}
+
+// replicated takes a copy from a holder.
+func (m *mover) replicated(from handover.Node, p uint32, full bool, c handover.Copy) {
+	if p >= ring.Partitions {
+		return
+	}
+	s, old := stateOf(c.State), m.replicas.of[p]
+	r := old
+	switch {
+	case s == nil: // it has another successor now
+		if r != nil && r.from == from {
+			r.drop = time.Now().Add(dropAfter)
+		}
+		return
+	case r == nil || r.lineage != c.Lineage:
+		r = newReplica(c.Lineage)
+	case r.gen > uint64(c.Gen):
+		return // late
+	case full:
+		r = r.after(s)
+	}
+	news := r != old || r.from != from || r.gen != uint64(c.Gen) || !m.machine.HasCopy(p)
+	r.from, r.gen, r.drop = from, uint64(c.Gen), time.Time{}
+	before := r.bytes
+	m.stats.uncopied.Add(r.take(s, m.replicas.room()))
+	m.local.disk.add(p, s)
+	switch {
+	case m.local.table.Here(p):
+	case r == old:
+		m.replicas.bytes += r.bytes - before
+	default:
+		m.replicas.put(p, r)
+	}
+	if news {
+		m.step(handover.Replicated{Part: p, From: from, Copy: handover.Copy{Gen: c.Gen, Lineage: c.Lineage, State: r}, Upto: r.seq})
+		m.routeTo(p)
+	}
+}

@@ -31,12 +31,14 @@ build: ## Build the static, stripped binary and show its size
 test: ## Run all tests, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo "no C compiler: the race detector stays off")
 	go test $(RACE) ./...
+	go test -count=1 ./internal/proctest -processes
 	go -C docs/examples/websocket test $(RACE) ./...
 	go -C deploy/test test -count=1 -v ./...
 
 race: ## Run all tests anew, in random order, and insist on the race detector
 	go test -race -count=1 -shuffle=on ./...
 	go test -count=1 -run TestModel ./ring/handover # all seeds: the detector allows for few
+	go test -count=1 ./internal/proctest -processes # alone: the nodes need the machine
 	go -C docs/examples/websocket test -race -count=1 ./...
 	go -C deploy/test test -race -count=1 -v ./...
 
@@ -48,10 +50,10 @@ bench: ## Run every benchmark once for BENCHTIME, 10ms if not given
 
 chaos: ## Break real clusters in every way, five times, for about 15 minutes; as root also their networks
 	go test -count=1 -run TestModel ./ring/handover -seeds=200000 -timeout 10m
-	go test -count=1 -v -timeout 60m ./internal/proctest -strict -net -runs 5
+	go test -count=1 -v -timeout 60m ./internal/proctest -processes -strict -net -runs 5
 
 soak: ## Change a cluster every 15 s for SOAK, 20m if not given
-	go test -count=1 -v -timeout 24h ./internal/proctest -run TestSoak -soak $(SOAK)
+	go test -count=1 -v -timeout 24h ./internal/proctest -processes -run TestSoak -soak $(SOAK)
 
 lint: ## Check format, vet, staticcheck, go fix, modules and the house rules
 	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "run gofmt -w on:" $$bad; exit 1; }

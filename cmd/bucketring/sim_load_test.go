@@ -80,6 +80,12 @@ func (c *simCall) fallback() bool {
 	return c.d.Source != bucketring.SourceOwner && c.d.Source != bucketring.SourceReplica
 }
 
+// twice reports whether a holder may have charged the call, and another one again after
+// the first one's answer was lost.
+func (c *simCall) twice() bool {
+	return c.exact() && (c.d.Source == bucketring.SourceReplica || c.took > callSlack)
+}
+
 // unheard reports whether a holder may have charged the call although no answer of it
 // was heard.
 func (c *simCall) unheard() bool { return c.died || c.err != nil || c.fallback() }
@@ -161,13 +167,14 @@ type simBook struct {
 	exact    int // passed, by a holder or its successor
 	fallback int // passed without either
 	unheard  int // may have been charged
+	twice    int // may have been charged twice
 	lost     int // passed, and perhaps not copied before the holder crashed
 	late     int // passed in the second before: other nodes may not know
 }
 
 func (b *simBook) add(o *simBook) {
 	b.calls, b.exact, b.fallback = b.calls+o.calls, b.exact+o.exact, b.fallback+o.fallback
-	b.unheard, b.lost, b.late = b.unheard+o.unheard, b.lost+o.lost, b.late+o.late
+	b.unheard, b.twice, b.lost, b.late = b.unheard+o.unheard, b.twice+o.twice, b.lost+o.lost, b.late+o.late
 }
 
 // copyDelay is how old a charge may be that a crash loses: copies are sent every
@@ -191,6 +198,9 @@ func (l *simLoad) books(crashes map[string]time.Duration) map[string]*simBook {
 			b.exact++
 			at, crashed := crashes[c.d.Owner]
 			ended := c.began + c.took
+			if c.twice() {
+				b.twice++
+			}
 			if crashed && ended > at-copyDelay && c.began <= at {
 				b.lost++
 			}

@@ -103,7 +103,7 @@ func (l *simLoad) expectSum(crashes map[string]time.Duration) {
 	var sum simBook
 	for key, b := range l.books(crashes) { // calls may have come in meanwhile
 		least := before[key].exact + before[key].fallback - b.lost
-		if most := b.exact + b.fallback + b.unheard; used[key] < least || used[key] > most {
+		if most := b.exact + 2*b.fallback + b.unheard + b.twice; used[key] < least || used[key] > most {
 			l.w.Errorf("%v: %d are counted of %q, want %d to %d: %+v", l.w.now(), used[key], key, least, most, *b)
 		}
 		sum.add(b)

@@ -16,6 +16,7 @@ import (
 )
 
 var (
+	starts  = flag.Bool("processes", false, "start processes: alone on the machine, not beside other tests")
 	runs    = flag.Int("runs", 1, "how often to run each test; the worst figures count")
 	long    = flag.Bool("long", false, "run at full length, also the tests that cut networks")
 	cutting = flag.Bool("net", false, "also run the tests that cut networks, which need root, ip and nft")
@@ -50,8 +51,8 @@ var built struct {
 // binary returns the path of the program.
 func binary(t *testing.T) string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("skipped: starts processes, which -short leaves out")
+	if !*starts {
+		t.Skip("skipped: starts processes: run make test, or give -processes")
 	}
 	built.once.Do(build)
 	if built.err != nil {

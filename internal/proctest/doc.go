@@ -12,10 +12,10 @@
 //
 // Run with:
 //
-//	go test ./internal/proctest -v                                once, short, without root
-//	go test ./internal/proctest -v -strict -runs 5                and print the worst of five
-//	go test ./internal/proctest -v -net -run 'Split|Silent|Loss'  cut networks, short
-//	go test ./internal/proctest -v -strict -long -timeout 1h      all of it, at full length
+//	go test ./internal/proctest -processes -v                                once, short, without root
+//	go test ./internal/proctest -processes -v -strict -runs 5                and print the worst of five
+//	go test ./internal/proctest -processes -v -net -run 'Split|Silent|Loss'  cut networks, short
+//	go test ./internal/proctest -processes -v -strict -long -timeout 1h      all of it, at full length
 //
 // With -strict a caller gives up after one second, and in planned changes an owner
 // has half a second to answer. Without it both have more, so that a machine that

@@ -46,14 +46,16 @@ type mover struct {
 
 	observe func(time.Duration) // until all partitions were here; nil for nobody
 
-	roles  [ring.Partitions]atomic.Uint32
-	routes [ring.Partitions]atomic.Pointer[route] // nil is the owner by the ring
+	unjoined atomic.Int64 // states that wait here for their holders
+	roles    [ring.Partitions]atomic.Uint32
+	routes   [ring.Partitions]atomic.Pointer[route] // nil is the owner by the ring
 
 	mu    sync.Mutex
 	queue []func()                 // what run has to do; guarded by mu
 	soon  map[uint32]chan struct{} // closed when a role changes; guarded by mu
 	wake  chan struct{}            // one slot: the queue is not empty
 	ended chan struct{}            // closed when run has
+	made  chan struct{}            // closed once there is a machine
 
 	// All below belongs to run.
 	machine    *handover.Machine
@@ -86,7 +88,7 @@ type install struct {
 
 func newMover(l *Local, msgs Messages, log *slog.Logger) *mover {
 	m := &mover{
-		local: l, msgs: msgs, log: log, wake: make(chan struct{}, 1), ended: make(chan struct{}), soon: map[uint32]chan struct{}{}, began: time.Now(),
+		local: l, msgs: msgs, log: log, wake: make(chan struct{}, 1), ended: make(chan struct{}), made: make(chan struct{}), soon: map[uint32]chan struct{}{}, began: time.Now(),
 		installing: map[uint32]*install{},
 	}
 	m.replicas.of = map[uint32]*replica{}
@@ -149,6 +151,7 @@ func (m *mover) beat() {
 	m.replicate(now)
 	m.watchHolders()
 	m.guard.look(m.view.ring, time.Now())
+	m.unjoined.Store(int64(m.machine.Unjoined()))
 }
 
 // setRing takes a new ring. The first one makes the machine.
@@ -166,6 +169,8 @@ func (m *mover) setRing(r *ring.Ring) {
 			m.local.sure.until.Store(m.local.clock.now().Mono + int64(pauseFor))
 			m.copies.allAgain(m)
 			m.local.disk.rejoin(m)
+			m.unjoined.Store(int64(m.machine.Unjoined()))
+			close(m.made)
 			m.step(handover.Tick{})
 			return
 		}

@@ -141,9 +141,17 @@ func (n *Node) Flush() {
 	n.local.disk.write()
 }
 
-// Settle returns once all partitions that the ring gives to this node are here. The
-// error is that of ctx.
+// Settle returns once all partitions that the ring gives to this node are here, and what
+// it has found on its disk counts. The error is that of ctx.
 func (n *Node) Settle(ctx context.Context) error {
+	if n.local.mover == nil {
+		return nil
+	}
+	select {
+	case <-n.local.mover.made:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	for p := uint32(0); p < ring.Partitions; {
 		if !n.Ring().OwnedBySelf(p) || n.local.here(p) {
 			p++
@@ -155,6 +163,13 @@ func (n *Node) Settle(ctx context.Context) error {
 		}
 		select {
 		case <-soon:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for n.local.mover.unjoined.Load() > 0 {
+		select {
+		case <-time.After(beat):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

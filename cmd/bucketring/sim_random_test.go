@@ -61,7 +61,7 @@ func TestSimRandomWild(t *testing.T) {
 
 const (
 	simFewest, simMost = 3, 6             // nodes of a schedule
-	equalIn            = 30 * time.Second // after the last fault there is one ring
+	equalIn            = 30 * time.Second // after the last fault there is one ring, for good
 )
 
 // A schedule injects faults, a few at a time, and lets the cluster come to rest.
@@ -109,10 +109,9 @@ func (s *schedule) round(most int) {
 		}
 	}
 	s.pending = nil
-	s.w.awaitRest(equalIn)
-	time.Sleep(rightIn)
+	s.w.awaitStable(equalIn)
 	rested := s.w.now()
-	time.Sleep(2 * time.Second) // what passed without a holder is told meanwhile
+	time.Sleep(rightIn) // what passed without a holder was told meanwhile
 	for _, l := range s.loads {
 		l.expectRight(rested)
 	}

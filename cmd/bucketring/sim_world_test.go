@@ -381,7 +381,37 @@ const holdersIn = 2 * time.Second
 // awaitRest waits until all live nodes see one ring, and then that it is obeyed.
 func (w *simWorld) awaitRest(within time.Duration) {
 	w.Helper()
-	view := w.within(within, "one view", func() error { return oneView(w.live()) })
-	held := w.within(holdersIn, "one holder of each partition, its owner", w.settled)
-	w.say("one view after %v, one holder after %v more", view.Round(time.Millisecond), held.Round(time.Millisecond))
+	began := w.now()
+	for {
+		w.within(began+within-w.now(), "one view", func() error { return oneView(w.live()) })
+		seen := w.now()
+		for oneView(w.live()) == nil { // it may break again: gossip buries the living now and then
+			err := w.settled()
+			if err == nil {
+				w.say("one view after %v, one holder after %v more",
+					(seen - began).Round(time.Millisecond), (w.now() - seen).Round(time.Millisecond))
+				return
+			}
+			if w.now()-seen > holdersIn {
+				w.Fatalf("%v: not within %v: one holder of each partition, its owner: %v", w.now(), holdersIn, err)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
+// doubtsLast is how long gossip may still bury a node after the network has healed.
+const doubtsLast = 5 * time.Second
+
+// awaitStable waits until the cluster has been at rest for so long that nobody is
+// suspected any more.
+func (w *simWorld) awaitStable(within time.Duration) {
+	w.Helper()
+	for began := w.now(); ; {
+		w.awaitRest(began + within - w.now())
+		time.Sleep(doubtsLast)
+		if w.settled() == nil {
+			return
+		}
+	}
 }

@@ -122,7 +122,11 @@ func expectSums(t *testing.T, split, all map[string]*account) {
 			mine[key] = all[key]
 			want := max(split[key].admitted, 20)
 			most = max(most, all[key].admitted)
-			if all[key].admitted != want {
+			lost := int64(0)
+			if group == "guarded" {
+				lost = 2 // refused, because the answer of who had counted them was lost in the cut
+			}
+			if all[key].admitted > want || all[key].admitted < want-lost {
 				wrong++
 			}
 		}

@@ -4,6 +4,7 @@
 package handover
 
 import (
+	mathbits "math/bits"
 	"slices"
 	"time"
 )
@@ -14,7 +15,7 @@ const (
 	offerHops  = 4
 	// offersAtOnce bounds the offers of one step. A node that starts with a full disk
 	// has one for each partition.
-	offersAtOnce = 32
+	offersAtOnce = 128
 	nudgeEvery   = 100 * time.Millisecond
 	tellEvery    = 15 * time.Second
 )
@@ -91,6 +92,16 @@ func (m *Machine) offerAcked(from Node, a Ack) {
 // reopen offers it again.
 func (o *offer) reopen(now time.Duration) {
 	o.joined, o.again, o.pause = false, now, offerFirst
+}
+
+// Unjoined counts the states of all partitions that wait here for their holders.
+func (m *Machine) Unjoined() (n int) {
+	for i := range m.busy { // a partition with offers is not at rest
+		for bits := m.busy[i]; bits != 0; bits &= bits - 1 {
+			n += m.parts[i*64+mathbits.TrailingZeros64(bits)].waiting()
+		}
+	}
+	return n
 }
 
 // Waiting counts the states of a partition that wait here for its holder.

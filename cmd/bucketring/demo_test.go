@@ -14,7 +14,7 @@ import (
 )
 
 // promises is how many facts the demo holds against what is allowed.
-const promises = 12
+const promises = 11
 
 func TestDemo(t *testing.T) {
 	// Nodes inherit the environment, so this finds them wherever they belong.

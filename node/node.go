@@ -149,8 +149,12 @@ func (n *Node) Settle(ctx context.Context) error {
 	}
 	select {
 	case <-n.local.mover.made:
-	case <-ctx.Done():
-		return ctx.Err()
+	default:
+		select {
+		case <-n.local.mover.made:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	for p := uint32(0); p < ring.Partitions; {
 		if !n.Ring().OwnedBySelf(p) || n.local.here(p) {

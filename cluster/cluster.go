@@ -67,6 +67,7 @@ func Join(ctx context.Context, cfg Config) (*Cluster, error) {
 		c.Close()
 		return nil, fmt.Errorf("cluster: join: %w", err)
 	}
+	c.awaitElder(ctx)
 	// Our clock may have stepped back since our last start.
 	c.record.boot = c.gossip.above(c.record.boot)
 	c.announce(StateActive, atOnce)
@@ -125,6 +126,25 @@ func (c *Cluster) awaitSeed(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// awaitElder lets nodes that start together begin one after the other: the first to
+// start takes all partitions, and the others take theirs from it. Else each would take
+// all of them.
+func (c *Cluster) awaitElder(ctx context.Context) {
+	patience := time.NewTimer(c.cfg.BootstrapAfter)
+	defer patience.Stop()
+	look := time.NewTicker(coalesce)
+	defer look.Stop()
+	for c.gossip.elder(c.record.boot) {
+		select {
+		case <-look.C:
+		case <-patience.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // atOnce makes announce return before anybody has heard, with an error that

@@ -107,6 +107,24 @@ func (g *gossip) knowsActive() bool {
 	return false
 }
 
+// elder reports whether nobody is on the ring yet, and another node that is starting
+// began before a boot.
+func (g *gossip) elder(boot uint64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	elder := false
+	for name, e := range g.entries {
+		switch {
+		case name == g.self || !e.live:
+		case e.state() == StateActive:
+			return false
+		case e.state() == StateJoining && (e.rec.boot < boot || e.rec.boot == boot && name < g.self):
+			elder = true
+		}
+	}
+	return elder
+}
+
 // liveAddrs returns where live starts gossip, this one too.
 func (g *gossip) liveAddrs() map[netip.AddrPort]bool {
 	g.mu.Lock()

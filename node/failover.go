@@ -21,7 +21,14 @@ const (
 // failover has what this node thinks of holders that it does not hear.
 type failover struct {
 	doubts map[handover.Node]*doubt
-	acting map[uint32]uint64 // generation of the copy, by partition
+	acting map[uint32]acting // by partition
+}
+
+// An acting is for whom this node decides a partition, and the generation of the copy
+// that it began with. The copy may be another holder's since.
+type acting struct {
+	of  handover.Node
+	gen uint64
 }
 
 // A doubt is a question to all others whether they hear a node.
@@ -95,7 +102,7 @@ func (m *mover) hearsay(from handover.Node, h *peerpb.Hear) {
 func (m *mover) actFor(n handover.Node) {
 	now := m.local.clock.now()
 	if m.failover.acting == nil {
-		m.failover.acting = map[uint32]uint64{}
+		m.failover.acting = map[uint32]acting{}
 	}
 	for p, r := range m.replicas.of {
 		if _, already := m.failover.acting[p]; r.from == n && r.drop.IsZero() && !already {
@@ -104,7 +111,7 @@ func (m *mover) actFor(n handover.Node) {
 				counted = append(counted, stateOf(c.State))
 			}
 			m.local.acting.Open(p, r.gen, rand.Uint64(), r.state(), now, counted...)
-			m.failover.acting[p] = r.gen
+			m.failover.acting[p] = acting{n, r.gen}
 		}
 	}
 	if len(m.failover.acting) > 0 {
@@ -130,14 +137,14 @@ func (m *mover) endActing() {
 // endActingOf ends acting for one node.
 func (m *mover) endActingOf(n handover.Node) {
 	for p := range uint32(ring.Partitions) { // in order
-		if r := m.replicas.of[p]; r == nil || r.from == n {
+		if m.failover.acting[p].of == n {
 			m.endActingFor(p)
 		}
 	}
 }
 
 func (m *mover) endActingFor(p uint32) {
-	gen := m.failover.acting[p]
+	gen := m.failover.acting[p].gen
 	if s := m.stopActing(p); s != nil {
 		m.step(handover.Left{Part: p, Copy: handover.Copy{Gen: handover.Gen(gen), Lineage: s.Lineage, State: s}})
 	}

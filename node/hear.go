@@ -49,7 +49,7 @@ func (m *mover) received(from handover.Node, msg handover.Msg) {
 	m.step(handover.Received{From: from, Msg: msg})
 	switch msg := msg.(type) {
 	case handover.Held:
-		if gen, acting := m.failover.acting[msg.Part]; acting && uint64(msg.Gen) > gen {
+		if a, acting := m.failover.acting[msg.Part]; acting && uint64(msg.Gen) > a.gen {
 			m.endActingFor(msg.Part) // another one has taken over
 		}
 		m.routeTo(msg.Part)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -207,7 +208,7 @@ func (f *flaky) Read(p []byte) (int, error) {
 func TestNothingIsDecidedTwiceOnABadNetwork(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		h := w.host("n2").start()
-		breaks := 0
+		var dialed atomic.Int32 // a link may be made again while the test reads on
 		p := transport.NewPool(transport.PeerConfig{
 			Node: "n1", Boot: one, RingSettings: 7,
 			Dial: func(ctx context.Context, addr string) (net.Conn, error) {
@@ -215,8 +216,7 @@ func TestNothingIsDecidedTwiceOnABadNetwork(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
-				breaks++
-				return &flaky{conn, 8000 + 777*breaks}, nil
+				return &flaky{conn, 8000 + 777*int(dialed.Add(1))}, nil
 			},
 		})
 		t.Cleanup(p.Close)
@@ -241,6 +241,9 @@ func TestNothingIsDecidedTwiceOnABadNetwork(t *testing.T) {
 			})
 		}
 		group.Wait()
+		p.Close()
+		synctest.Wait() // nothing is under way any more
+		breaks := dialed.Load()
 		for key, times := range h.owner.seen {
 			if times != 1 {
 				t.Errorf("Take(%q) was decided %d times, want once at most", key, times)

@@ -178,7 +178,7 @@ func (c *Cluster) Ring() *ring.Ring { return c.ring.Load() }
 // Members returns one Member for each name, sorted: those who are here and
 // those who went in the last minutes.
 func (c *Cluster) Members() []Member {
-	view := c.gossip.view(time.Now())
+	view, _ := c.view()
 	members := make([]Member, len(view))
 	for i, e := range view {
 		members[i] = e.member(c.gossip.self)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,6 +129,25 @@ func TestCrashIsSeen(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A node that gossip takes for dead stays a member while a link hears it.
+func TestHeardIsNotDead(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var silent atomic.Bool
+		cfg := w.config(1)
+		cfg.Heard = func(peer string, _ uint64) bool { return peer == "10.0.0.3:7755" && !silent.Load() }
+		one := w.join(cfg)
+		nodes := w.start(2, 3)
+		w.crash(nodes[1])
+		w.until(6*time.Second, "a death is known", func() bool { return one.Stats().Deaths == 1 })
+		time.Sleep(3 * time.Second)
+		if got, state := len(one.Ring().Members), states(one)[nodeName(3)]; got != 3 || state != cluster.StateActive {
+			t.Errorf("ring of %d members, the one that is heard is %v; want it active on a ring of 3", got, state)
+		}
+		silent.Store(true)
+		w.until(200*time.Millisecond, "the silent one is off the ring", func() bool { return len(one.Ring().Members) == 2 })
+	})
 }
 
 func TestFastRestartIsANewMember(t *testing.T) {

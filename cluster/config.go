@@ -57,6 +57,9 @@ type Config struct {
 	// Boot numbers this start of the node, above all earlier ones; 0 means the time in
 	// Unix nanoseconds. It is raised above those of other starts that were seen.
 	Boot uint64
+	// Heard, if set, reports whether a start of the node whose peers dial peer was heard
+	// of just now, over a link: it stays a member then, although gossip took it for dead.
+	Heard func(peer string, boot uint64) bool
 	// OnRing is told each ring, the first one before Join returns: by one
 	// goroutine, in order. It must not call Leave or Close. nil is allowed.
 	OnRing func(*ring.Ring)

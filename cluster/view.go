@@ -19,9 +19,12 @@ import (
 
 const (
 	coalesce = 20 * time.Millisecond // changes this close make one ring
-	deadTime = 30 * time.Second      // how long gossip keeps and tells the dead
-	remember = 5 * time.Minute       // how long Members shows them
-	crowded  = 100                   // members above which building rings gets slow
+	// lookAgain is how soon it shows that a node is dead which gossip took for dead and
+	// which was heard then.
+	lookAgain = 100 * time.Millisecond
+	deadTime  = 30 * time.Second // how long gossip keeps and tells the dead
+	remember  = 5 * time.Minute  // how long Members shows them
+	crowded   = 100              // members above which building rings gets slow
 )
 
 // A Member is a node as this one sees it.
@@ -182,10 +185,24 @@ func (c *Cluster) publish() {
 	}
 }
 
+// view returns the nodes as they count. Those live on whom gossip took for dead and who
+// are heard all the same; held says that there are some.
+func (c *Cluster) view() (view []entry, held bool) {
+	view = c.gossip.view(time.Now())
+	for i := range view {
+		if e := &view[i]; c.cfg.Heard != nil && e.state() == StateDead && c.cfg.Heard(e.peer(), e.rec.boot) {
+			e.live, held = true, true
+		}
+	}
+	return view, held
+}
+
 // rebuild publishes the ring of the present view unless it is the one in force.
-// Deaths are as urgent as joins: a hold time for them will come with failover.
 func (c *Cluster) rebuild() {
-	view := c.gossip.view(time.Now())
+	view, held := c.view()
+	if held { // until gossip has changed its mind, or they are silent
+		time.AfterFunc(lookAgain, c.gossip.signal)
+	}
 	c.checkSuperseded(view)
 	c.logChanges(view)
 	var members, leaving []ring.Member

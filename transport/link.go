@@ -85,7 +85,11 @@ func (p *peer) dial() (*grpc.ClientConn, error) {
 	dial := p.cfg.Dial
 	if dial == nil {
 		dial = func(ctx context.Context, addr string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+			if err == nil {
+				resendSoon(conn)
+			}
+			return conn, err
 		}
 	}
 	return grpc.NewClient("passthrough:///"+p.target.Addr,

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// linger is how long a node that has left goes on answering: load balancers and
+	// linger is how long a node that has handed over goes on answering: load balancers and
 	// peers learn late.
 	linger = 2 * time.Second
 	// goodbye is what a drain leaves of its time for what comes after the handover.
@@ -102,14 +102,14 @@ func (s *server) drain(orderly bool) {
 	s.health.set(errors.New("draining"))
 	s.doors.notServing()
 	if c := s.cluster.Load(); c != nil {
-		if err := c.Leave(ctx); err != nil {
-			s.log.Warn("left without goodbye", "err", err)
-		}
-		if orderly {
+		if orderly { // as a member still: whom it refers callers to may have joined just now
 			select {
 			case <-time.After(min(linger, s.cfg.Drain/2)):
 			case <-ctx.Done():
 			}
+		}
+		if err := c.Leave(ctx); err != nil {
+			s.log.Warn("left without goodbye", "err", err)
 		}
 	}
 	s.doors.close(ctx)

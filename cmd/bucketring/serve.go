@@ -232,7 +232,7 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return s.keeper.run(ctx) })
 	group.Go(func() error { return s.keeper.spreader.run(ctx) })
 	if s.doors.peer != nil {
-		s.doors.serveGRPC(group, "peer", s.doors.peer, s.peers.GRPC())
+		s.doors.serveGRPC(group, "peer", transport.Listener(s.doors.peer), s.peers.GRPC())
 	}
 	if s.doors.admin != nil {
 		s.doors.serveHTTP(group, "admin", s.doors.admin, s.adminServer())
@@ -268,7 +268,8 @@ func (s *server) join(ctx context.Context) error {
 		Name: s.cfg.NodeName, Bind: s.doors.gossip, Advertise: s.cfg.Advertise, Peer: s.doors.peer.Addr().String(),
 		Seeds: s.cfg.Cluster.Join, BootstrapAfter: s.cfg.Cluster.BootstrapAfter,
 		Access: cluster.Access{Label: s.cfg.Cluster.Label, Keys: s.keys.gossip, Insecure: s.cfg.Insecure},
-		Placer: s.placer, PolicyHash: s.node.Policies().Hash(), Boot: s.boot.Load(), OnRing: s.follow, Logger: s.log,
+		Placer: s.placer, PolicyHash: s.node.Policies().Hash(), Boot: s.boot.Load(),
+		Heard: s.pool.Hears, OnRing: s.follow, Logger: s.log,
 		Seams: s.seams.cluster,
 	})
 	if err != nil {

@@ -84,9 +84,10 @@ const noted = 1 << 63
 func (b *bucket) hash() uint64 { return b.tag.Load() &^ noted }
 
 // newBucket returns the counter of a key, with spent of its tokens gone if it is
-// a rate.
+// a rate. It keeps a copy of the key.
 func newBucket(r *rule, hash uint64, key string, now Now, spent int64) *bucket {
-	b := &bucket{rule: r, key: key}
+	b := bucketFor(key)
+	b.rule = r
 	b.tag.Store(hash)
 	if r.form == formWide {
 		b.wide = newWide(r)

@@ -33,14 +33,14 @@ func FormOf(l bucketring.Limit) Form {
 }
 
 // HashOf returns the place of a counter, to look at how places spread.
-func (t *Table) HashOf(c Counter) uint64 { return t.hash(c) }
+func (t *Table) HashOf(c Counter) uint64 { return t.hash(&c) }
 
 // SealInPlace seals a counter and leaves it in the table, as a call can meet it
 // while another one replaces it. Busy reports whether somebody holds the lock of
 // the counter's partition; Replace ends what SealInPlace began.
 func (t *Table) SealInPlace(c Counter, now Now) (busy func() bool, replace func()) {
 	p := &t.parts[c.Partition]
-	old := p.find(t.hash(c), c)
+	old := p.find(t.hash(&c), &c)
 	old.seal()
 	busy = func() bool {
 		if !p.mu.TryLock() {
@@ -60,7 +60,7 @@ func (t *Table) SealInPlace(c Counter, now Now) (busy func() bool, replace func(
 // Hold looks a counter up as a call does, and returns what charges it later. ok
 // says whether the charge counts.
 func (t *Table) Hold(c Counter) (take func(now Now, n int64) (ok bool)) {
-	b := t.parts[c.Partition].find(t.hash(c), c)
+	b := t.parts[c.Partition].find(t.hash(&c), &c)
 	return func(now Now, n int64) bool {
 		return b.do(&Op{N: n}, now, new(Result))
 	}
@@ -78,7 +78,7 @@ func (p *Part) Insert(hash uint64, c Counter, now Now, used int64) {
 
 // Remaining looks a counter up; ok is false if it is not there.
 func (p *Part) Remaining(hash uint64, c Counter, now Now) (remaining int64, ok bool) {
-	b := p.p.find(hash, c)
+	b := p.p.find(hash, &c)
 	if b == nil {
 		return 0, false
 	}
@@ -102,7 +102,7 @@ func (p *Part) Remove(hash uint64, cs ...Counter) {
 	defer p.p.mu.Unlock()
 	gone := make(map[*bucket]bool)
 	for _, c := range cs {
-		gone[p.p.find(hash, c)] = true
+		gone[p.p.find(hash, &c)] = true
 	}
 	p.p.removeLocked(gone)
 }

@@ -81,8 +81,8 @@ func valid(l *bucketring.Limit) bool {
 // latest.
 func (t *Table) joinRecordLocked(p *part, partition uint32, r *Record, now Now) {
 	c := Counter{Partition: partition, Key: r.Key, Limit: r.Limit}
-	hash := t.hash(c)
-	old, rule := p.find(hash, c), t.rules.get(*r.Limit)
+	hash := t.hash(&c)
+	old, rule := p.find(hash, &c), t.rules.get(*r.Limit)
 	if old != nil {
 		rule = old.rule
 	}
@@ -99,7 +99,7 @@ func (t *Table) joinRecordLocked(p *part, partition uint32, r *Record, now Now) 
 	if own != nil {
 		all = append(slices.Clip(others), *own)
 	}
-	b := newBucket(rule, hash, strings.Clone(r.Key), now, 0)
+	b := newBucket(rule, hash, r.Key, now, 0)
 	b.put(rule.fold(all, now), now)
 	others = rule.remembered(others, now)
 	switch {
@@ -165,8 +165,8 @@ func (r *rule) remembered(marks []Mark, now Now) []Mark {
 // known in two places lasts as long as the longer.
 func (t *Table) joinLeasesLocked(p *part, partition uint32, r *Record, now Now) {
 	c := Counter{Partition: partition, Key: r.Key, Limit: r.Limit}
-	hash := t.hash(c)
-	b := p.find(hash, c)
+	hash := t.hash(&c)
+	b := p.find(hash, &c)
 	marks := JoinMarks(nil, r.Marks)
 	if own, others := markOf(marks, p.lineage); own != nil && p.knows(own) {
 		marks = others
@@ -176,7 +176,7 @@ func (t *Table) joinLeasesLocked(p *part, partition uint32, r *Record, now Now) 
 			continue
 		}
 		if b == nil {
-			b = newBucket(t.rules.get(*r.Limit), hash, strings.Clone(r.Key), now, 0)
+			b = newBucket(t.rules.get(*r.Limit), hash, r.Key, now, 0)
 			b.wide.leases.lives = t.endings.get(r.Limit)
 			t.insertLocked(p, b)
 		}
@@ -220,7 +220,7 @@ func (t *Table) joinReservedLocked(p *part, partition uint32, r *Reserved, now N
 	case known == nil:
 		limit := t.limits.share(r.Limit)
 		fresh := &reservation{
-			limit: limit, hash: t.hash(Counter{Key: r.Key, Limit: limit}), key: strings.Clone(r.Key), window: r.Window,
+			limit: limit, hash: t.hash(&Counter{Key: r.Key, Limit: limit}), key: strings.Clone(r.Key), window: r.Window,
 			until: r.Until, full: r.Full, charged: r.Charged, settled: r.Settled,
 		}
 		t.keepLocked(p, r.ID, fresh, now)

@@ -6,7 +6,6 @@ package bucket
 
 import (
 	"math"
-	"strings"
 	"time"
 
 	"github.com/bucketring/bucketring"
@@ -44,7 +43,7 @@ func newLeases() *leases {
 
 // lease carries out a call at a concurrency limit.
 func (t *Table) lease(op *Op, c Counter, now Now) Result {
-	hash, p := t.hash(c), &t.parts[c.Partition]
+	hash, p := t.hash(&c), &t.parts[c.Partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed.Load() {
@@ -53,7 +52,7 @@ func (t *Table) lease(op *Op, c Counter, now Now) Result {
 	if holder := p.leases[op.ID]; holder != nil {
 		t.expireLocked(p, holder, now)
 	}
-	b, used := p.find(hash, c), int64(0)
+	b, used := p.find(hash, &c), int64(0)
 	if b != nil {
 		t.expireLocked(p, b, now)
 		used = b.wide.leases.used
@@ -63,7 +62,7 @@ func (t *Table) lease(op *Op, c Counter, now Now) Result {
 	case bucketring.VerbTake:
 		res = t.takeLeaseLocked(p, b, hash, call{*op, c, now})
 		if b == nil { // it may be there now
-			b = p.find(hash, c)
+			b = p.find(hash, &c)
 		}
 	case bucketring.VerbPeek:
 		if op.N > 0 && p.leases[op.ID] == nil {
@@ -122,7 +121,7 @@ func (t *Table) takeLeaseLocked(p *part, b *bucket, hash uint64, c call) Result 
 		return Result{Retry: retryFull}
 	}
 	if b == nil {
-		b = newBucket(t.rules.get(*c.Limit), hash, strings.Clone(c.Key), c.now, 0)
+		b = newBucket(t.rules.get(*c.Limit), hash, c.Key, c.now, 0)
 		b.wide.leases.lives = t.endings.get(c.Limit)
 		t.insertLocked(p, b)
 	}

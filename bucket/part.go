@@ -37,7 +37,7 @@ type part struct {
 }
 
 // find returns the bucket of a counter, under whatever amount, or nil.
-func (p *part) find(hash uint64, c Counter) *bucket {
+func (p *part) find(hash uint64, c *Counter) *bucket {
 	slots := p.slots.Load()
 	if slots == nil {
 		return nil

@@ -115,6 +115,15 @@ func (t *Table) Do(verb bucketring.Verb, c Counter, now Now, n int64) (res Resul
 	return res
 }
 
+// TryTake takes n ≥ 0 tokens of a rate from a counter that is here and exists under the
+// limit's amount. It reports whether that was so and res has the answer; else it has done
+// nothing. Such a limit is valid, except for what does not matter for counting: it was
+// looked at when the counter was made.
+func (t *Table) TryTake(c Counter, now Now, n int64, res *Result) (done bool) {
+	_, done = t.try(t.hash(&c), &Op{N: n}, &c, now, res)
+	return done
+}
+
 // Apply is Do with all that a call can say.
 func (t *Table) Apply(op Op, c Counter, now Now) (res Result) {
 	if op.ID != (bucketring.ID{}) && c.Limit.Kind != bucketring.KindConcurrency {
@@ -143,21 +152,15 @@ func (t *Table) do(op *Op, c Counter, now Now, res *Result) {
 	case op.Verb > bucketring.VerbReset && c.Limit.Kind == bucketring.KindRate:
 		op.Verb, op.N = bucketring.VerbPeek, 0 // only levels have more verbs
 	}
-	hash := t.hash(c)
+	hash := t.hash(&c)
 	p := &t.parts[c.Partition]
 	for {
-		b := p.find(hash, c)
-		if b == nil || !b.rule.is(c.Limit) {
-			*res = t.other(p, b, hash, call{*op, c, now})
+		b, done := t.try(hash, op, &c, now, res)
+		switch {
+		case done:
 			return
-		}
-		if t.changes.first && op.Verb != bucketring.VerbPeek {
-			t.note(c.Partition, b) // a charge is noted before CloseChanged can look
-		}
-		if b.do(op, now, res) {
-			if res.Allowed && op.Verb != bucketring.VerbPeek && t.changes.on.Load() {
-				t.note(c.Partition, b)
-			}
+		case b == nil || !b.rule.is(c.Limit):
+			*res = t.other(p, b, hash, call{*op, c, now})
 			return
 		}
 		// The bucket was sealed between the look-up and the charge. Whoever
@@ -168,8 +171,27 @@ func (t *Table) do(op *Op, c Counter, now Now, res *Result) {
 	}
 }
 
+// try carries out a call on the bucket that it finds, if that counts under the limit's
+// amount and is not sealed.
+func (t *Table) try(hash uint64, op *Op, c *Counter, now Now, res *Result) (b *bucket, done bool) {
+	b = t.parts[c.Partition].find(hash, c)
+	if b == nil || !b.rule.is(c.Limit) {
+		return b, false
+	}
+	if t.changes.first && op.Verb != bucketring.VerbPeek {
+		t.note(c.Partition, b) // a charge is noted before CloseChanged can look
+	}
+	if !b.do(op, now, res) {
+		return b, false
+	}
+	if res.Allowed && op.Verb != bucketring.VerbPeek && t.changes.on.Load() {
+		t.note(c.Partition, b)
+	}
+	return b, true
+}
+
 // hash places a counter within its partition.
-func (t *Table) hash(c Counter) uint64 {
+func (t *Table) hash(c *Counter) uint64 {
 	l := c.Limit
 	limit := uint64(l.Window()) | uint64(l.Precision)<<55 | uint64(l.Align)<<58 | uint64(l.Algorithm)<<60 | uint64(l.Kind)<<62
 	limit ^= t.salt ^ l.ID*0x9e3779b97f4a7c15 // odd, so that all IDs stay apart
@@ -224,7 +246,7 @@ func (t *Table) other(p *part, b *bucket, hash uint64, c call) Result {
 	}
 	if b == nil && !c.changes(nil) { // floods of these need no lock
 		// The first look-up may have been while the partition was away.
-		if p.find(hash, c.Counter) == nil && p.moves.Load() == moves {
+		if p.find(hash, &c.Counter) == nil && p.moves.Load() == moves {
 			return t.look(nil, t.rules.get(*c.Limit), c)
 		}
 	}
@@ -239,7 +261,7 @@ func (t *Table) doLocked(p *part, hash uint64, c call) (res Result) {
 	if p.closed.Load() {
 		return Result{Away: true}
 	}
-	old := p.find(hash, c.Counter)
+	old := p.find(hash, &c.Counter)
 	if old != nil && old.rule.is(c.Limit) {
 		old.do(&c.op, c.now, &res) // not sealed: the lock is held
 		if c.op.Verb != bucketring.VerbPeek {
@@ -264,7 +286,7 @@ func (t *Table) doLocked(p *part, hash uint64, c call) (res Result) {
 		t.overflowed.Add(1)
 		return t.withoutRoom(r, c, true)
 	}
-	b := newBucket(r, hash, strings.Clone(c.Key), c.now, c.Spent) // a key may be part of a large message
+	b := newBucket(r, hash, c.Key, c.now, c.Spent)
 	b.do(&c.op, c.now, &res)
 	t.insertLocked(p, b)
 	t.note(c.Partition, b)

@@ -31,13 +31,16 @@ type clock struct {
 	step   atomic.Int64     // by how much it differs, ns
 }
 
-func newClock(read func() time.Time) *clock {
+func newClock(read, wall func() time.Time) *clock {
 	now := time.Now()
-	if read != nil {
-		now = read()
+	switch {
+	case read != nil:
+		now, wall = read(), read
+	case wall == nil:
+		wall = time.Now
 	}
 	c := &clock{base: now.Add(-monoStart), read: read}
-	c.offset.Store(c.base.UnixNano())
+	c.offset.Store(wall().UnixNano() - int64(monoStart))
 	return c
 }
 

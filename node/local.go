@@ -38,7 +38,7 @@ func newLocal(cfg Config, r *ring.Ring) *Local {
 	bounds := bucket.Config{Partitions: ring.Partitions, MaxKeys: cfg.MaxKeys, MaxBytes: cfg.MaxBytes}
 	away, acting := bounds, bounds
 	away.Closed, acting.Closed, acting.Traced = true, true, true
-	l := &Local{name: cfg.Name, placer: cfg.Placer, clock: newClock(cfg.Now), own: bucket.New(bounds), acting: bucket.New(acting)}
+	l := &Local{name: cfg.Name, placer: cfg.Placer, clock: newClock(cfg.Now, cfg.Wall), own: bucket.New(bounds), acting: bucket.New(acting)}
 	l.ring.Store(r)
 	l.sure.forever()
 	bounds.Lineage = rand.Uint64() // another one at each start

@@ -47,6 +47,9 @@ type Config struct {
 	// Now reads the clock; nil means that of the system. Tests of policies have one
 	// of their own.
 	Now func() time.Time
+	// Wall reads the wall clock alone, which a call never does; nil means that of the
+	// system. Tests have it jump.
+	Wall func() time.Time
 	// Logger is told by Run of callers for whom a policy has no number, and of what
 	// other nodes do that an operator should know; nil discards it.
 	Logger *slog.Logger
@@ -86,6 +89,9 @@ func New(cfg Config) (*Node, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Wall == nil {
+		cfg.Wall = time.Now
 	}
 	if cfg.Budget == 0 {
 		cfg.Budget = DefaultBudget
@@ -210,7 +216,10 @@ func (n *Node) Policies() *policy.Set { return n.policies.Load() }
 
 // Take decides req here if this node owns the key, else at the owner. If that
 // one cannot be asked in time, the limits' Unavailable mode decides.
-func (n *Node) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+func (n *Node) Take(ctx context.Context, req bucketring.Request) (d bucketring.Decision, err error) {
+	if isUsual(&req) && ctx.Err() == nil && n.local.takeUsual(n.local.placer.Key("", req.Key), &req, &d) {
+		return d, nil
+	}
 	if byID(req.Verb) || req.Namespace != "" {
 		return n.takeOther(ctx, req)
 	}

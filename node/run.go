@@ -36,7 +36,7 @@ func (n *Node) Run(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 			if ticks%int(time.Second/tick) == 0 {
-				n.local.clock.sample(time.Now())
+				n.local.clock.sample(n.cfg.Wall())
 			}
 			n.sweep(n.local.clock.now())
 			n.settleOwed(ctx)

@@ -91,6 +91,7 @@ type seams struct {
 	listen  func(addr string) (net.Listener, error) // nil opens a TCP socket
 	dial    func(ctx context.Context, addr string) (net.Conn, error)
 	cluster cluster.Seams
+	wall    func() time.Time // nil reads the system's clock
 }
 
 // serve runs a node until ctx is done, and then drains it. ready, if set, is
@@ -179,7 +180,7 @@ func (s *server) wire() error {
 	cfg := node.Config{
 		Name: s.cfg.NodeName, Placer: s.placer, Peers: s.pool, Budget: s.cfg.Budget,
 		MaxKeys: s.cfg.MaxKeys, MaxBytes: memoryFor(s.cfg), Observe: s.metrics.Observe, Logger: s.log,
-		ObserveTakeOver: s.metrics.ObserveTakeOver,
+		ObserveTakeOver: s.metrics.ObserveTakeOver, Wall: s.seams.wall,
 	}
 	if s.cfg.Listen.Gossip != "" {
 		cfg.Messages = s.pool

@@ -83,3 +83,26 @@ func TestSimSeedsStartTogether(t *testing.T) {
 		load.expectExact()
 	})
 }
+
+// Nobody asks a node for what it has given away, once the cluster is at rest: n1 has
+// given to n2 what n3 has now.
+func TestSimNoDetours(t *testing.T) {
+	simulate(t, func(w *simWorld) {
+		for i, name := range []string{"n1", "n2", "n3"} {
+			w.start(name, i+1)
+			w.awaitRest(time.Second)
+		}
+		time.Sleep(50 * time.Millisecond)
+		limits := bucketring.MustParse("1000/h")
+		for _, n := range w.live() {
+			for _, key := range keysOf("key:", 300) {
+				if d, err := n.ask(bucketring.VerbTake, key, limits); err != nil || d.Degraded {
+					t.Errorf("Take(%q) at %s = %v, %v, want an exact answer", key, n.name, d.Source, err)
+				}
+			}
+			if detours := n.s.node.Stats().Failures.NotOwner; detours > 0 {
+				t.Errorf("%s has asked %d times a node that did not have the key", n.name, detours)
+			}
+		}
+	})
+}

@@ -148,6 +148,7 @@ type simNode struct {
 	serving atomic.Bool   // callers may ask it
 	dead    atomic.Bool   // what it says reaches nobody
 	left    bool          // it was told to leave
+	ahead   atomic.Int64  // by how much its wall clock has jumped, ns
 	killed  sync.Once
 }
 
@@ -173,6 +174,7 @@ func (w *simWorld) launch(name string, host int) *simNode {
 	var err error
 	n.s, err = open(cfg, log, seams{
 		listen: n.host.listen, dial: n.host.dial,
+		wall:    n.wall,
 		cluster: cluster.Seams{Transport: n.host.gossip, Rand: rand.New(rand.NewPCG(uint64(w.seed), w.rand.Uint64()))},
 	})
 	if err != nil {

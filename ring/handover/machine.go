@@ -152,6 +152,7 @@ func (m *Machine) Whom(p uint32) Ref {
 // never goes back.
 func (m *Machine) Step(now time.Duration, ev Event) []Action {
 	m.now, m.out, m.sending = now, nil, offersAtOnce
+	missing := m.Wanted() > 0
 	switch ev := ev.(type) {
 	case RingChanged:
 		m.prev, m.view = m.view, ev.View
@@ -179,7 +180,7 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 		m.upkeepAll()
 	}
 	m.upkeepTouched()
-	if m.now >= m.nextAll {
+	if m.now >= m.nextAll || missing && m.Wanted() == 0 { // others may ask the givers still
 		m.tellAll()
 	}
 	if _, tick := ev.(Tick); tick {

@@ -1,0 +1,46 @@
+// usual.go decides the call that nearly all calls are, without what the others need.
+
+package node
+
+import (
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/bucket"
+	"github.com/bucketring/bucketring/ring"
+)
+
+// isUsual reports whether a call only takes, from one rate that it brings along. What it
+// does not look at was looked at when the counter was made: see bucket.Table.TryTake.
+func isUsual(req *bucketring.Request) bool {
+	if req.Verb != bucketring.VerbTake || len(req.Limits) != 1 || req.Cost < 0 || req.CostNanos != 0 ||
+		req.Namespace != "" || req.Token != "" || req.Charges != nil || req.Attributes != nil {
+		return false
+	}
+	l := &req.Limits[0]
+	return l.Kind == bucketring.KindRate && l.TTL|l.MaxAge == 0 &&
+		l.Unavailable <= bucketring.UnavailableDeny && l.Accuracy <= bucketring.Strict
+}
+
+// takeUsual decides such a call into d, which is empty, if its counter is here already and
+// nothing else is to be thought of. Else it has done nothing.
+func (l *Local) takeUsual(hash uint64, req *bucketring.Request, d *bucketring.Decision) (done bool) {
+	limit, part, now := &req.Limits[0], ring.Partition(hash), l.clock.now()
+	switch {
+	case !l.sure.is(now):
+		return false
+	case l.mover == nil:
+		if !l.ring.Load().OwnedBySelf(part) {
+			return false
+		}
+	case l.mover.guard.closed[part].Load():
+		return false
+	}
+	var res bucket.Result
+	counter := bucket.Counter{Partition: part, Key: req.Key, Limit: limit}
+	if !l.table.TryTake(counter, now, req.Cost, &res) || !res.Allowed && limit.Accuracy == bucketring.Strict {
+		return false // a strict denial is decided once more: see apart
+	}
+	show(&d.LimitState, limit, &res, now)
+	d.Allowed = res.Allowed
+	d.Source, d.Node, d.Owner = bucketring.SourceOwner, l.name, l.name
+	return true
+}

@@ -26,7 +26,8 @@
 //	Floor/kind=F                   what no limiter can undercut on this machine
 //
 // A path is owned (the node that is asked decides), forwarded (another node
-// decides, one hop over loopback TCP) or public (gRPC over loopback TCP). Keys
+// decides, one hop over loopback TCP), public (gRPC over loopback TCP, a call each) or
+// stream (likewise, all calls on one stream). Keys
 // are hot (a single one), uniform or zipf (a million, s = 1.1), or distinct (64
 // for each caller). Callers are goroutines, each waiting for its answer before
 // it asks again: the number does not follow GOMAXPROCS, so that names mean the

@@ -31,6 +31,13 @@ func public(b *testing.B) way {
 	return way{limiter: transport.NewClient(conn), callers: []int{1, 64}}
 }
 
+// streamed asks a node that decides, from outside over one stream.
+func streamed(b *testing.B) way {
+	c := transport.NewStreamClient(dial(b, transport.NewServer(alone(b)).GRPC()))
+	b.Cleanup(c.Close)
+	return way{limiter: c, callers: []int{1, 64, 256}}
+}
+
 // BenchmarkTake is a limit that has room.
 func BenchmarkTake(b *testing.B) {
 	b.Run("path=owned", func(b *testing.B) {
@@ -41,6 +48,7 @@ func BenchmarkTake(b *testing.B) {
 	})
 	b.Run("path=forwarded", func(b *testing.B) { hot(b, forwarded(b), roomForOne) })
 	b.Run("path=public", func(b *testing.B) { hot(b, public(b), roomForOne) })
+	b.Run("path=stream", func(b *testing.B) { hot(b, streamed(b), roomForOne) })
 }
 
 // hot is one key for all callers.

@@ -24,6 +24,9 @@ type Config struct {
 	Addrs []string
 	// TLS secures the connections; nil sends in clear, for loopback.
 	TLS *tls.Config
+	// Unary sends each call by itself, for a proxy that balances calls. Else those of many
+	// callers share a stream to a node, which costs a tenth.
+	Unary bool
 	// Options are passed to gRPC, for example a dialer for tests.
 	Options []grpc.DialOption
 }
@@ -31,7 +34,8 @@ type Config struct {
 // A Client is a bucketring.Limiter that asks nodes. Close ends it.
 type Client struct {
 	conns []*grpc.ClientConn
-	nodes []*transport.Client
+	nodes []bucketring.Limiter
+	ends  []func()      // of streams
 	next  atomic.Uint32 // the node to ask first, mostly the one that answered last
 }
 
@@ -56,7 +60,12 @@ func Dial(_ context.Context, cfg Config) (*Client, error) {
 			return nil, fmt.Errorf("client: dial %s: %w", addr, err)
 		}
 		c.conns = append(c.conns, conn)
-		c.nodes = append(c.nodes, transport.NewClient(conn))
+		if cfg.Unary {
+			c.nodes = append(c.nodes, transport.NewClient(conn))
+			continue
+		}
+		s := transport.NewStreamClient(conn)
+		c.nodes, c.ends = append(c.nodes, s), append(c.ends, s.Close)
 	}
 	return c, nil
 }
@@ -109,6 +118,9 @@ func leases(req *bucketring.Request) bool {
 
 // Close ends the connections. Calls under way fail.
 func (c *Client) Close() error {
+	for _, end := range c.ends {
+		end()
+	}
 	var all error
 	for _, conn := range c.conns {
 		all = errors.Join(all, conn.Close())

@@ -14,8 +14,8 @@
 //	Sockets        what may pass through each WebSocket                socket.go
 //
 // Only Sockets counts, for the connections of this process; all other counters are
-// the nodes'. The package starts no goroutine but those of gRPC. Its types are safe
-// for concurrent use.
+// the nodes'. A Client keeps one stream to each node that it asks, with
+// two goroutines; nothing else here starts any. All types are safe for concurrent use.
 //
 // docs/examples/websocket is a server that uses most of it.
 package client

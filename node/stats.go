@@ -150,6 +150,19 @@ func (d *door) Take(ctx context.Context, req bucketring.Request) (bucketring.Dec
 	return decision, nil
 }
 
+// TakeNow is Node.TakeNow, counted.
+func (d *door) TakeNow(req *bucketring.Request, decision *bucketring.Decision) (done bool) {
+	began := time.Now()
+	if !d.node.TakeNow(req, decision) {
+		return false
+	}
+	d.counts.add(decision)
+	if d.node.cfg.Observe != nil {
+		d.node.cfg.Observe(PathOwned, time.Since(began))
+	}
+	return true
+}
+
 // outcomes returns where a decision is counted.
 func (d *door) outcomes(req *bucketring.Request, decision *bucketring.Decision) *outcomes {
 	if req.Namespace == "" {

@@ -20,6 +20,12 @@ func isUsual(req *bucketring.Request) bool {
 		l.Unavailable <= bucketring.UnavailableDeny && l.Accuracy <= bucketring.Strict
 }
 
+// TakeNow is Take for what needs no other node and no wait. It reports whether req was
+// that; else it has done nothing. d is empty before.
+func (n *Node) TakeNow(req *bucketring.Request, d *bucketring.Decision) (done bool) {
+	return isUsual(req) && n.local.takeUsual(n.local.placer.Key("", req.Key), req, d)
+}
+
 // takeUsual decides such a call into d, which is empty, if its counter is here already and
 // nothing else is to be thought of. Else it has done nothing.
 func (l *Local) takeUsual(hash uint64, req *bucketring.Request, d *bucketring.Decision) (done bool) {

@@ -23,7 +23,13 @@ import (
 // serve starts the public API in memory and returns a connection to it.
 func (w *world) serve(s *transport.Server) *grpc.ClientConn {
 	w.Helper()
-	listener, g := bufconn.Listen(1<<20), s.GRPC()
+	return w.connected(s.GRPC())
+}
+
+// connected serves g and returns a connection to it.
+func (w *world) connected(g *grpc.Server) *grpc.ClientConn {
+	w.Helper()
+	listener := bufconn.Listen(1 << 20)
 	go g.Serve(listener)
 	w.Cleanup(g.Stop)
 	conn, err := grpc.NewClient("passthrough:///api", grpc.WithTransportCredentials(insecure.NewCredentials()),

@@ -13,13 +13,16 @@ import (
 
 // A Client asks a node through the public API. It is a bucketring.Limiter for
 // any verb, without retry or failover; package client has those.
-type Client struct{ api limitpb.LimiterClient }
+type Client struct {
+	api    limitpb.LimiterClient
+	writer writer
+}
 
 var _ bucketring.Limiter = (*Client)(nil)
 
 // NewClient returns a Client on a connection, which stays the caller's.
 func NewClient(conn grpc.ClientConnInterface) *Client {
-	return &Client{limitpb.NewLimiterClient(conn)}
+	return &Client{api: limitpb.NewLimiterClient(conn)}
 }
 
 // Take asks the node to carry out req. Of a renewal or release the Decision is
@@ -42,13 +45,13 @@ func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.D
 func (c *Client) ask(ctx context.Context, req *bucketring.Request) (*limitpb.Decision, error) {
 	switch req.Verb {
 	case bucketring.VerbTake:
-		return c.api.Take(ctx, toTake(req))
+		return c.api.Take(ctx, c.writer.toTake(req))
 	case bucketring.VerbPeek:
-		return c.api.Peek(ctx, toTake(req))
+		return c.api.Peek(ctx, c.writer.toTake(req))
 	case bucketring.VerbRefund:
-		return c.api.Refund(ctx, toTake(req))
+		return c.api.Refund(ctx, c.writer.toTake(req))
 	case bucketring.VerbReset:
-		return c.api.Reset(ctx, toTake(req))
+		return c.api.Reset(ctx, c.writer.toTake(req))
 	case bucketring.VerbSettle:
 		return c.api.Settle(ctx, &limitpb.SettleRequest{Reservation: req.IDs[0], Cost: req.Cost, CostNanos: req.CostNanos})
 	case bucketring.VerbAdd, bucketring.VerbSet:

@@ -12,7 +12,7 @@ import (
 
 // fromTake reads a public request, nil if there was none. The error is
 // ErrInvalid.
-func fromTake(verb bucketring.Verb, m *limitpb.TakeRequest) (bucketring.Request, error) {
+func (p *parser) fromTake(verb bucketring.Verb, m *limitpb.TakeRequest) (bucketring.Request, error) {
 	req := bucketring.Request{
 		Verb: verb, Key: m.GetKey(), Cost: m.GetCost(), CostNanos: m.GetCostNanos(),
 		Namespace: m.GetNamespace(), Attributes: m.GetAttributes(), Token: m.GetToken(),
@@ -24,23 +24,16 @@ func fromTake(verb bucketring.Verb, m *limitpb.TakeRequest) (bucketring.Request,
 		return req, nil // the node says what is missing
 	}
 	var err error
-	req.Limits, err = bucketring.Parse(m.GetLimit())
+	req.Limits, err = p.parse(m.GetLimit())
 	return req, err
 }
 
 // toTake writes a request for the public API; limits travel as text.
-func toTake(req *bucketring.Request) *limitpb.TakeRequest {
-	m := &limitpb.TakeRequest{
-		Key: req.Key, Cost: &req.Cost, CostNanos: req.CostNanos,
+func (w *writer) toTake(req *bucketring.Request) *limitpb.TakeRequest {
+	return &limitpb.TakeRequest{
+		Key: req.Key, Limit: w.write(req.Limits), Cost: &req.Cost, CostNanos: req.CostNanos,
 		Namespace: req.Namespace, Attributes: req.Attributes, Token: req.Token,
 	}
-	for i := range req.Limits {
-		if i > 0 {
-			m.Limit += ", "
-		}
-		m.Limit += req.Limits[i].String()
-	}
-	return m
 }
 
 // fromLevel reads a change of a level. The error is ErrInvalid.

@@ -4,8 +4,6 @@ package transport
 
 import (
 	"context"
-	"errors"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,18 +20,38 @@ import (
 const (
 	maxMessage  = 256 << 10 // bytes of a public message
 	maxBatch    = 1000      // requests of a batch
-	maxInFlight = 1024      // requests of a stream that are being decided
+	maxInFlight = 1024      // requests of a stream that are not answered
 )
 
 // A Server serves the public API bucketring.v1.
 type Server struct {
 	limitpb.UnimplementedLimiterServer
 	limiter bucketring.Limiter
+	prompt  Prompt // the limiter, if it is one
+	parser  parser
 	panics  atomic.Int64
+
+	ending chan struct{} // closed when streams shall end
+	end    sync.Once
 }
 
-// NewServer returns a server whose calls limiter decides.
-func NewServer(limiter bucketring.Limiter) *Server { return &Server{limiter: limiter} }
+// A Prompt decides at once what needs no other node.
+type Prompt interface {
+	// TakeNow decides req into d, which is empty, if nothing is to be waited for. Else it
+	// has done nothing, and Take is to be called.
+	TakeNow(req *bucketring.Request, d *bucketring.Decision) (done bool)
+}
+
+// NewServer returns a server whose calls limiter decides. If it is a Prompt too, a call
+// on a stream that need not wait costs no goroutine.
+func NewServer(limiter bucketring.Limiter) *Server {
+	prompt, _ := limiter.(Prompt)
+	return &Server{limiter: limiter, prompt: prompt, ending: make(chan struct{})}
+}
+
+// EndStreams ends all streams in good order, and refuses new ones: what was received is
+// answered, and nothing else is decided. It does not wait for that.
+func (s *Server) EndStreams() { s.end.Do(func() { close(s.ending) }) }
 
 // GRPC returns a gRPC server with the public API and its bounds. Others may
 // register further services on it.
@@ -42,7 +60,7 @@ func (s *Server) GRPC() *grpc.Server {
 		grpc.ChainUnaryInterceptor(s.recoverUnary), grpc.ChainStreamInterceptor(s.recoverStream),
 		// Clients connect anew now and then, so that they spread after a scale-out.
 		grpc.KeepaliveParams(keepalive.ServerParameters{
-			MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: 10 * time.Second,
+			MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: streamAge + time.Minute,
 		}))
 	g := grpc.NewServer(opts...)
 	limitpb.RegisterLimiterServer(g, s)
@@ -100,7 +118,7 @@ func (s *Server) Reset(ctx context.Context, m *limitpb.TakeRequest) (*limitpb.De
 }
 
 func (s *Server) one(ctx context.Context, verb bucketring.Verb, m *limitpb.TakeRequest) (*limitpb.Decision, error) {
-	req, err := fromTake(verb, m)
+	req, err := s.parser.fromTake(verb, m)
 	if err != nil {
 		return nil, toStatus(err)
 	}
@@ -138,67 +156,4 @@ func (s *Server) TakeBatch(ctx context.Context, m *limitpb.TakeBatchRequest) (*l
 		answers[i] = s.answer(ctx, bucketring.VerbTake, r)
 	}
 	return &limitpb.TakeBatchResponse{Answers: answers}, nil
-}
-
-// TakeStream implements limitpb.LimiterServer. Each request is decided on its
-// own, so that one that is forwarded holds up no other.
-func (s *Server) TakeStream(stream grpc.BidiStreamingServer[limitpb.StreamRequest, limitpb.StreamResponse]) error {
-	ctx, cancel := context.WithCancel(stream.Context())
-	defer cancel()
-	answers := make(chan *limitpb.StreamResponse, maxInFlight)
-	places := make(chan struct{}, maxInFlight)
-	var deciding sync.WaitGroup
-	written := make(chan error, 1)
-	go func() {
-		defer cancel()
-		written <- writeAnswers(stream, answers)
-	}()
-	err := s.readRequests(ctx, stream, func(m *limitpb.StreamRequest) {
-		places <- struct{}{}
-		deciding.Go(func() {
-			defer func() { <-places }()
-			answers <- &limitpb.StreamResponse{Id: m.GetId(), Answer: s.answerStreamed(ctx, m)}
-		})
-	})
-	deciding.Wait()
-	close(answers)
-	if werr := <-written; err == nil {
-		err = werr
-	}
-	return err
-}
-
-func (s *Server) answerStreamed(ctx context.Context, m *limitpb.StreamRequest) *limitpb.Answer {
-	if _, known := limitpb.Verb_name[int32(m.GetVerb())]; !known {
-		err := toStatus(bucketring.Invalidf("unknown verb %d: streams carry take, peek, refund and reset", m.GetVerb()))
-		return &limitpb.Answer{Result: &limitpb.Answer_Error{Error: toError(err)}}
-	}
-	return s.answer(ctx, bucketring.Verb(m.GetVerb()), m.GetRequest())
-}
-
-// readRequests hands each request to begin until the caller has sent all.
-func (s *Server) readRequests(ctx context.Context, stream grpc.BidiStreamingServer[limitpb.StreamRequest, limitpb.StreamResponse], begin func(*limitpb.StreamRequest)) error {
-	for ctx.Err() == nil {
-		m, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		begin(m)
-	}
-	return ctx.Err()
-}
-
-// writeAnswers sends until answers is closed. After an error it only drains, so
-// that nobody who answers waits for ever.
-func writeAnswers(stream grpc.BidiStreamingServer[limitpb.StreamRequest, limitpb.StreamResponse], answers <-chan *limitpb.StreamResponse) error {
-	var failed error
-	for a := range answers {
-		if failed == nil {
-			failed = stream.Send(a)
-		}
-	}
-	return failed
 }

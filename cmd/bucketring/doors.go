@@ -78,6 +78,7 @@ func (s *server) serveClients(group *errgroup.Group) {
 		g := s.api.GRPC()
 		healthpb.RegisterHealthServer(g, s.doors.health)
 		s.doors.health.SetServingStatus(limitpb.Limiter_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
+		s.doors.closers = append(s.doors.closers, func(context.Context) { s.api.EndStreams() })
 		s.doors.serveGRPC(group, "grpc", s.doors.grpc, g)
 	}
 	for name, addr := range s.addresses() {

@@ -73,6 +73,12 @@ func (c *cluster) loss(t *testing.T, percent int, how time.Duration) *tally {
 		c.net.lose(percent)
 		defer c.net.heal()
 	}
+	return c.watch(t, fmt.Sprintf("at %d %% loss", percent), how)
+}
+
+// watch sends load for a time, and fails if a node is taken for dead meanwhile.
+func (c *cluster) watch(t *testing.T, when string, how time.Duration) *tally {
+	t.Helper()
 	l := c.load(calm, loadKeys(), loadLimit)
 	deaths, seen := 0, map[string]bool{}
 	for began := time.Now(); time.Since(began) < how; time.Sleep(100 * time.Millisecond) {
@@ -91,6 +97,6 @@ func (c *cluster) loss(t *testing.T, percent int, how time.Duration) *tally {
 		}
 	}
 	y := l.stop()
-	hold(t, 0, figure{"A7", fmt.Sprintf("false deaths at %d %% loss", percent), "0", float64(deaths), "", how.String()})
+	hold(t, 0, figure{"A7", "false deaths " + when, "0", float64(deaths), "", how.String()})
 	return y
 }

@@ -1185,10 +1185,17 @@ func (x *Error) GetReason() string {
 }
 
 type StreamRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Verb          Verb                   `protobuf:"varint,2,opt,name=verb,proto3,enum=bucketring.v1.Verb" json:"verb,omitempty"`
-	Request       *TakeRequest           `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Id      uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Verb    Verb                   `protobuf:"varint,2,opt,name=verb,proto3,enum=bucketring.v1.Verb" json:"verb,omitempty"`
+	Request *TakeRequest           `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
+	// Further requests, up to 1000, so that one message carries those of many
+	// callers; they have none themselves. Whoever sends more of them in a message is
+	// answered likewise.
+	More []*StreamRequest `protobuf:"bytes,4,rep,name=more,proto3" json:"more,omitempty"`
+	// How long the caller waits from now, in nanoseconds; 0 does not say. A node
+	// that cannot reach the owner by then answers without it.
+	BudgetNs      int64 `protobuf:"varint,5,opt,name=budget_ns,json=budgetNs,proto3" json:"budget_ns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1244,10 +1251,26 @@ func (x *StreamRequest) GetRequest() *TakeRequest {
 	return nil
 }
 
+func (x *StreamRequest) GetMore() []*StreamRequest {
+	if x != nil {
+		return x.More
+	}
+	return nil
+}
+
+func (x *StreamRequest) GetBudgetNs() int64 {
+	if x != nil {
+		return x.BudgetNs
+	}
+	return 0
+}
+
 type StreamResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Answer        *Answer                `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Answer *Answer                `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
+	// Further answers; they have none themselves.
+	More          []*StreamResponse `protobuf:"bytes,3,rep,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1292,6 +1315,13 @@ func (x *StreamResponse) GetId() uint64 {
 func (x *StreamResponse) GetAnswer() *Answer {
 	if x != nil {
 		return x.Answer
+	}
+	return nil
+}
+
+func (x *StreamResponse) GetMore() []*StreamResponse {
+	if x != nil {
+		return x.More
 	}
 	return nil
 }
@@ -1407,14 +1437,17 @@ const file_transport_limitpb_limit_proto_rawDesc = "" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"~\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xcd\x01\n" +
 	"\rStreamRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12'\n" +
 	"\x04verb\x18\x02 \x01(\x0e2\x13.bucketring.v1.VerbR\x04verb\x124\n" +
-	"\arequest\x18\x03 \x01(\v2\x1a.bucketring.v1.TakeRequestR\arequest\"O\n" +
+	"\arequest\x18\x03 \x01(\v2\x1a.bucketring.v1.TakeRequestR\arequest\x120\n" +
+	"\x04more\x18\x04 \x03(\v2\x1c.bucketring.v1.StreamRequestR\x04more\x12\x1b\n" +
+	"\tbudget_ns\x18\x05 \x01(\x03R\bbudgetNs\"\x82\x01\n" +
 	"\x0eStreamResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12-\n" +
-	"\x06answer\x18\x02 \x01(\v2\x15.bucketring.v1.AnswerR\x06answer*1\n" +
+	"\x06answer\x18\x02 \x01(\v2\x15.bucketring.v1.AnswerR\x06answer\x121\n" +
+	"\x04more\x18\x03 \x03(\v2\x1d.bucketring.v1.StreamResponseR\x04more*1\n" +
 	"\x04Verb\x12\b\n" +
 	"\x04TAKE\x10\x00\x12\b\n" +
 	"\x04PEEK\x10\x01\x12\n" +
@@ -1484,34 +1517,36 @@ var file_transport_limitpb_limit_proto_depIdxs = []int32{
 	14, // 9: bucketring.v1.Answer.error:type_name -> bucketring.v1.Error
 	0,  // 10: bucketring.v1.StreamRequest.verb:type_name -> bucketring.v1.Verb
 	1,  // 11: bucketring.v1.StreamRequest.request:type_name -> bucketring.v1.TakeRequest
-	13, // 12: bucketring.v1.StreamResponse.answer:type_name -> bucketring.v1.Answer
-	1,  // 13: bucketring.v1.Limiter.Take:input_type -> bucketring.v1.TakeRequest
-	11, // 14: bucketring.v1.Limiter.TakeBatch:input_type -> bucketring.v1.TakeBatchRequest
-	15, // 15: bucketring.v1.Limiter.TakeStream:input_type -> bucketring.v1.StreamRequest
-	1,  // 16: bucketring.v1.Limiter.Peek:input_type -> bucketring.v1.TakeRequest
-	1,  // 17: bucketring.v1.Limiter.Refund:input_type -> bucketring.v1.TakeRequest
-	1,  // 18: bucketring.v1.Limiter.Reset:input_type -> bucketring.v1.TakeRequest
-	2,  // 19: bucketring.v1.Limiter.Renew:input_type -> bucketring.v1.LeasesRequest
-	2,  // 20: bucketring.v1.Limiter.Release:input_type -> bucketring.v1.LeasesRequest
-	4,  // 21: bucketring.v1.Limiter.Settle:input_type -> bucketring.v1.SettleRequest
-	5,  // 22: bucketring.v1.Limiter.SetLevel:input_type -> bucketring.v1.LevelRequest
-	6,  // 23: bucketring.v1.Limiter.Usage:input_type -> bucketring.v1.UsageRequest
-	8,  // 24: bucketring.v1.Limiter.Take:output_type -> bucketring.v1.Decision
-	12, // 25: bucketring.v1.Limiter.TakeBatch:output_type -> bucketring.v1.TakeBatchResponse
-	16, // 26: bucketring.v1.Limiter.TakeStream:output_type -> bucketring.v1.StreamResponse
-	8,  // 27: bucketring.v1.Limiter.Peek:output_type -> bucketring.v1.Decision
-	8,  // 28: bucketring.v1.Limiter.Refund:output_type -> bucketring.v1.Decision
-	8,  // 29: bucketring.v1.Limiter.Reset:output_type -> bucketring.v1.Decision
-	3,  // 30: bucketring.v1.Limiter.Renew:output_type -> bucketring.v1.LeasesResponse
-	3,  // 31: bucketring.v1.Limiter.Release:output_type -> bucketring.v1.LeasesResponse
-	8,  // 32: bucketring.v1.Limiter.Settle:output_type -> bucketring.v1.Decision
-	8,  // 33: bucketring.v1.Limiter.SetLevel:output_type -> bucketring.v1.Decision
-	8,  // 34: bucketring.v1.Limiter.Usage:output_type -> bucketring.v1.Decision
-	24, // [24:35] is the sub-list for method output_type
-	13, // [13:24] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	15, // 12: bucketring.v1.StreamRequest.more:type_name -> bucketring.v1.StreamRequest
+	13, // 13: bucketring.v1.StreamResponse.answer:type_name -> bucketring.v1.Answer
+	16, // 14: bucketring.v1.StreamResponse.more:type_name -> bucketring.v1.StreamResponse
+	1,  // 15: bucketring.v1.Limiter.Take:input_type -> bucketring.v1.TakeRequest
+	11, // 16: bucketring.v1.Limiter.TakeBatch:input_type -> bucketring.v1.TakeBatchRequest
+	15, // 17: bucketring.v1.Limiter.TakeStream:input_type -> bucketring.v1.StreamRequest
+	1,  // 18: bucketring.v1.Limiter.Peek:input_type -> bucketring.v1.TakeRequest
+	1,  // 19: bucketring.v1.Limiter.Refund:input_type -> bucketring.v1.TakeRequest
+	1,  // 20: bucketring.v1.Limiter.Reset:input_type -> bucketring.v1.TakeRequest
+	2,  // 21: bucketring.v1.Limiter.Renew:input_type -> bucketring.v1.LeasesRequest
+	2,  // 22: bucketring.v1.Limiter.Release:input_type -> bucketring.v1.LeasesRequest
+	4,  // 23: bucketring.v1.Limiter.Settle:input_type -> bucketring.v1.SettleRequest
+	5,  // 24: bucketring.v1.Limiter.SetLevel:input_type -> bucketring.v1.LevelRequest
+	6,  // 25: bucketring.v1.Limiter.Usage:input_type -> bucketring.v1.UsageRequest
+	8,  // 26: bucketring.v1.Limiter.Take:output_type -> bucketring.v1.Decision
+	12, // 27: bucketring.v1.Limiter.TakeBatch:output_type -> bucketring.v1.TakeBatchResponse
+	16, // 28: bucketring.v1.Limiter.TakeStream:output_type -> bucketring.v1.StreamResponse
+	8,  // 29: bucketring.v1.Limiter.Peek:output_type -> bucketring.v1.Decision
+	8,  // 30: bucketring.v1.Limiter.Refund:output_type -> bucketring.v1.Decision
+	8,  // 31: bucketring.v1.Limiter.Reset:output_type -> bucketring.v1.Decision
+	3,  // 32: bucketring.v1.Limiter.Renew:output_type -> bucketring.v1.LeasesResponse
+	3,  // 33: bucketring.v1.Limiter.Release:output_type -> bucketring.v1.LeasesResponse
+	8,  // 34: bucketring.v1.Limiter.Settle:output_type -> bucketring.v1.Decision
+	8,  // 35: bucketring.v1.Limiter.SetLevel:output_type -> bucketring.v1.Decision
+	8,  // 36: bucketring.v1.Limiter.Usage:output_type -> bucketring.v1.Decision
+	26, // [26:37] is the sub-list for method output_type
+	15, // [15:26] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_transport_limitpb_limit_proto_init() }

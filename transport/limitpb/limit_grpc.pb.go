@@ -50,7 +50,8 @@ type LimiterClient interface {
 	// an error concerns its item alone.
 	TakeBatch(ctx context.Context, in *TakeBatchRequest, opts ...grpc.CallOption) (*TakeBatchResponse, error)
 	// TakeStream carries requests of many callers over one stream. Answers come
-	// in any order and are matched by id.
+	// in any order and are matched by id. A node that ends the stream without an
+	// error has decided what it has answered, and nothing else.
 	TakeStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamRequest, StreamResponse], error)
 	// Peek answers what Take would and changes nothing.
 	Peek(ctx context.Context, in *TakeRequest, opts ...grpc.CallOption) (*Decision, error)
@@ -209,7 +210,8 @@ type LimiterServer interface {
 	// an error concerns its item alone.
 	TakeBatch(context.Context, *TakeBatchRequest) (*TakeBatchResponse, error)
 	// TakeStream carries requests of many callers over one stream. Answers come
-	// in any order and are matched by id.
+	// in any order and are matched by id. A node that ends the stream without an
+	// error has decided what it has answered, and nothing else.
 	TakeStream(grpc.BidiStreamingServer[StreamRequest, StreamResponse]) error
 	// Peek answers what Take would and changes nothing.
 	Peek(context.Context, *TakeRequest) (*Decision, error)

@@ -49,6 +49,12 @@ const (
 	// Per at most the amount passes.
 	SlidingWindow
 	numAlgorithms
+
+	// Cell is a TokenBucket of Burst tokens as redis-cell has it: Per is any time, also
+	// many years, the clock counts in nanoseconds, and a call with another amount finds
+	// the bucket as many seconds from full as the one before left it. Only the Redis door
+	// has such limits; they have no text form.
+	Cell Algorithm = numAlgorithms
 )
 
 var algorithmNames = [...]string{"token_bucket", "fixed_window", "sliding_window"}
@@ -67,6 +73,9 @@ func Algorithms() []Algorithm {
 func (a Algorithm) String() string {
 	if a < numAlgorithms {
 		return algorithmNames[a]
+	}
+	if a == Cell {
+		return "cell"
 	}
 	return fmt.Sprintf("algorithm(%d)", uint8(a))
 }
@@ -197,16 +206,19 @@ const (
 
 // Capacity is the most that can be taken at one instant.
 func (l *Limit) Capacity() int64 {
-	if l.Algorithm == TokenBucket && l.Burst > 0 {
+	if l.Refills() && l.Burst > 0 {
 		return l.Burst
 	}
 	return l.Amount
 }
 
+// Refills reports whether the algorithm is a bucket that refills continuously.
+func (l *Limit) Refills() bool { return l.Algorithm == TokenBucket || l.Algorithm == Cell }
+
 // Window is what Per says of the identity of the counter. It is 0 for a bucket of a
 // policy: with another Per it fills at another rate, and keeps its tokens.
 func (l *Limit) Window() time.Duration {
-	if l.Algorithm == TokenBucket && l.ID != 0 {
+	if l.Algorithm == Cell || l.Algorithm == TokenBucket && l.ID != 0 {
 		return 0
 	}
 	return l.Per
@@ -221,7 +233,7 @@ func (l *Limit) SameCounter(o *Limit) bool {
 // Validate reports whether the limit can be enforced. Its error is ErrInvalid.
 func (l *Limit) Validate() error {
 	switch {
-	case l.Algorithm >= numAlgorithms || l.Align >= numAligns ||
+	case l.Algorithm > Cell || l.Align >= numAligns ||
 		l.Unavailable >= numUnavailables || l.Accuracy >= numAccuracies:
 		return Invalidf("limit %q has an unknown algorithm, align, unavailable or accuracy", l.Name)
 	case l.Kind >= numKinds:
@@ -230,6 +242,8 @@ func (l *Limit) Validate() error {
 		return Invalidf("limit %q has a negative amount or burst", l.Name)
 	case l.Precision > MaxPrecision:
 		return Invalidf("limit %q has a precision of %d, at most %d decimals are kept", l.Name, l.Precision, MaxPrecision)
+	case l.Kind == KindRate && l.Algorithm == Cell:
+		return l.validateCell()
 	case l.Kind == KindRate:
 		return l.validateRate()
 	case l.Kind == KindCap:
@@ -261,6 +275,13 @@ func (l *Limit) validateRate() error {
 	}
 	if _, err := l.Location(); err != nil {
 		return Invalidf("limit %q has the unknown time zone %q: use an IANA name such as Europe/Berlin", l.Name, l.Zone)
+	}
+	return nil
+}
+
+func (l *Limit) validateCell() error {
+	if l.Per < time.Second || l.Amount < 1 || l.Burst < 1 || l.Align != 0 || l.Zone != "" || l.TTL != 0 || l.MaxAge != 0 || l.Precision != 0 {
+		return Invalidf("limit %q of algorithm cell needs an amount, a burst and a window of 1s or more, and has nothing else", l.Name)
 	}
 	return nil
 }

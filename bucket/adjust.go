@@ -7,6 +7,7 @@
 package bucket
 
 import (
+	"math"
 	"math/big"
 	"slices"
 
@@ -23,7 +24,9 @@ func (b *bucket) adjusted(r *rule, now Now) *bucket {
 		b.wide.mu.Lock()
 		defer b.wide.mu.Unlock()
 		to.wide.level = b.wide.level
-	case r.limit.Algorithm == bucketring.TokenBucket:
+	case r.limit.Algorithm == bucketring.Cell:
+		to.wide.bucket = b.asLongFromFull(r, now)
+	case r.limit.Refills():
 		left, at := b.tokens(now)
 		if left == nil && r.limit.ID != 0 { // full: it has what it could hold, and no more
 			left = new(big.Rat).SetInt64(b.rule.capacity)
@@ -37,6 +40,23 @@ func (b *bucket) adjusted(r *rule, now Now) *bucket {
 		to.putSlots(b.slots())
 	}
 	return to
+}
+
+// asLongFromFull returns the state of a Cell under another amount: the time until it is
+// full stays, cut to a unit of r.
+func (b *bucket) asLongFromFull(r *rule, now Now) missing {
+	b.wide.mu.Lock()
+	defer b.wide.mu.Unlock()
+	m, old := &b.wide.bucket, b.rule
+	m.advance(old, now)
+	units := new(big.Int).Mul(big.NewInt(m.whole), big.NewInt(old.token)) // one takes 1/old.unit of a tick
+	units.Add(units, big.NewInt(m.frac))
+	units.Div(units.Mul(units, big.NewInt(r.unit)), big.NewInt(old.unit))
+	whole, frac := units.QuoRem(units, big.NewInt(r.token), new(big.Int))
+	if !whole.IsInt64() {
+		return missing{math.MaxInt64 - 1, 0, m.at}
+	}
+	return missing{min(whole.Int64(), math.MaxInt64-1), frac.Int64(), m.at}
 }
 
 // tokens returns what is left in a token bucket, nil if it is full, and when:
@@ -58,9 +78,9 @@ func (b *bucket) tokens(now Now) (left *big.Rat, at Now) {
 	b.wide.bucket.advance(r, now)
 	m := b.wide.bucket
 	if debt := m.over(r, 0); debt.whole > 0 || debt.frac > 0 {
-		m.advance(r, Now{Mono: m.at*tick + int64(debt.wait(r, Now{Mono: m.at * tick}))})
+		m.advance(r, Now{Mono: m.at*r.tick + int64(debt.wait(r, Now{Mono: m.at * r.tick}))})
 	}
-	at.Mono = m.at * tick
+	at.Mono = m.at * r.tick
 	if m.whole == 0 && m.frac == 0 {
 		return nil, at
 	}
@@ -86,7 +106,7 @@ func (b *bucket) putTokens(left *big.Rat, at Now) {
 		return
 	}
 	tokens, frac := whole.QuoRem(whole, big.NewInt(r.token), new(big.Int))
-	b.wide.bucket = missing{tokens.Int64(), frac.Int64(), r.mono(at) / tick}
+	b.wide.bucket = missing{tokens.Int64(), frac.Int64(), r.mono(at) / r.tick}
 }
 
 func (b *bucket) started() started {

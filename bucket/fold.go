@@ -19,7 +19,7 @@ func (r *rule) fold(marks []Mark, now Now) Mark {
 		return foldLeases(marks)
 	case r.limit.Kind == bucketring.KindLevel:
 		return foldLevel(marks)
-	case r.limit.Algorithm == bucketring.TokenBucket:
+	case r.limit.Refills():
 		return r.foldMissing(marks, now)
 	case r.limit.Algorithm == bucketring.SlidingWindow:
 		return r.foldSlots(marks, now)
@@ -68,7 +68,7 @@ func (r *rule) unfold(total Mark, others []Mark, now Now) Mark {
 				own.N -= others[i].N
 			}
 		}
-	case r.limit.Algorithm == bucketring.TokenBucket:
+	case r.limit.Refills():
 	case r.limit.Algorithm == bucketring.SlidingWindow:
 		own.Slots = slices.Clone(total.Slots)
 		for i := range others {
@@ -124,13 +124,13 @@ func foldLevel(marks []Mark) Mark {
 }
 
 func (r *rule) foldMissing(marks []Mark, now Now) Mark {
-	clock := r.mono(now) / tick
+	clock := r.mono(now) / r.tick
 	total := Mark{At: clock}
 	for i := range marks {
 		m := missing{whole: max(marks[i].N, 0), frac: min(max(marks[i].Part, 0), r.token-1), at: min(marks[i].At, clock)}
 		m.advance(r, now)
 		// At a moment that is still to come it lacks so much, so now it lacks more.
-		m.ahead(r, min(max(marks[i].At-clock, 0), int64(time.Second)/tick))
+		m.ahead(r, min(max(marks[i].At-clock, 0), int64(time.Second)/r.tick))
 		if m.whole > total.N || m.whole == total.N && m.frac > total.Part {
 			total.N, total.Part = m.whole, m.frac
 		}
@@ -188,7 +188,7 @@ func (b *bucket) total(now Now) Mark {
 		defer b.wide.mu.Unlock()
 		l := b.wide.level
 		return Mark{At: l.version, N: l.n, Part: l.base}
-	case r.limit.Algorithm == bucketring.TokenBucket:
+	case r.limit.Refills():
 		return b.missing(now)
 	case r.limit.Align == bucketring.AlignFirstRequest:
 		s := b.started()
@@ -212,7 +212,7 @@ func (b *bucket) missing(now Now) Mark {
 		return Mark{At: b.wide.bucket.at, N: b.wide.bucket.whole, Part: b.wide.bucket.frac}
 	}
 	lacks := max(int64(b.word.Load()&^sealed)-r.clock(now), 0)
-	return Mark{At: r.mono(now) / tick, N: lacks / r.token, Part: lacks % r.token}
+	return Mark{At: r.mono(now) / r.tick, N: lacks / r.token, Part: lacks % r.token}
 }
 
 // put gives a new bucket a state. Leases are put by their index.
@@ -222,7 +222,7 @@ func (b *bucket) put(m Mark, now Now) {
 	case r.limit.Kind == bucketring.KindConcurrency:
 	case r.limit.Kind == bucketring.KindLevel:
 		b.wide.level = level{n: m.N, version: m.At, base: m.Part}
-	case r.limit.Algorithm == bucketring.TokenBucket:
+	case r.limit.Refills():
 		b.putMissing(m, now)
 	case r.limit.Align == bucketring.AlignFirstRequest:
 		b.putStarted(started{m.At, m.N})

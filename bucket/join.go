@@ -129,7 +129,7 @@ func (r *Record) marks(rule *rule, t *Table, now Now) []Mark {
 	for i := range marks { // so that no sum of them wraps
 		marks[i].N = min(max(marks[i].N, -math.MaxInt64/4), math.MaxInt64/4)
 	}
-	if r.Limit.Kind != bucketring.KindRate || r.Limit.Algorithm != bucketring.TokenBucket || rule.is(r.Limit) {
+	if r.Limit.Kind != bucketring.KindRate || !r.Limit.Refills() || rule.is(r.Limit) {
 		return marks
 	}
 	for i := range marks {
@@ -144,7 +144,7 @@ func (r *Record) marks(rule *rule, t *Table, now Now) []Mark {
 // remembered leaves out the marks of other lineages that say nothing more: they would
 // change nothing if they came again.
 func (r *rule) remembered(marks []Mark, now Now) []Mark {
-	if r.limit.Kind == bucketring.KindConcurrency || r.limit.Kind == bucketring.KindRate && r.limit.Algorithm == bucketring.TokenBucket {
+	if r.limit.Kind == bucketring.KindConcurrency || r.limit.Kind == bucketring.KindRate && r.limit.Refills() {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(marks), func(m Mark) bool {

@@ -15,9 +15,12 @@ import (
 // whole + frac/rule.token tokens, with frac below token. The zero value is full.
 type missing struct{ whole, frac, at int64 }
 
+// longest is a time beyond which nobody waits: 146 years.
+const longest = bucketring.Never / 2
+
 // advance refills up to now. A reading from the past changes nothing.
 func (m *missing) advance(r *rule, now Now) {
-	clock := r.mono(now) / tick
+	clock := r.mono(now) / r.tick
 	if clock <= m.at {
 		return
 	}
@@ -114,7 +117,7 @@ func (m *missing) settle(r *rule, n int64) {
 		return
 	}
 	most := int64(math.MaxInt64) - 1
-	if hi, lo := bits.Mul64(uint64(int64(maxDebt)/tick), uint64(r.unit)); hi < uint64(r.token) {
+	if hi, lo := bits.Mul64(uint64(int64(maxDebt)/r.tick), uint64(r.unit)); hi < uint64(r.token) {
 		tokens, _ := bits.Div64(hi, lo, uint64(r.token))
 		most = int64(min(tokens, uint64(most)))
 	}
@@ -144,7 +147,13 @@ func (m *missing) wait(r *rule, now Now) time.Duration {
 	lo, carry := bits.Add64(lo, uint64(m.frac), 0)
 	lo, carry2 := bits.Add64(lo, uint64(r.unit-1), 0) // rounds up
 	hi += carry + carry2
-	ticks, _ := bits.Div64(hi, lo, uint64(r.unit)) // at most maxDebt in ticks
-	behind := m.at - r.mono(now)/tick              // a reading from the past waits longer
-	return time.Duration((int64(ticks)+behind)*tick - r.mono(now)%tick)
+	if hi >= uint64(r.unit) {
+		return longest // of a Cell that fills in centuries
+	}
+	ticks, _ := bits.Div64(hi, lo, uint64(r.unit))
+	if ticks > uint64(longest)/uint64(r.tick) {
+		return longest
+	}
+	behind := m.at - r.mono(now)/r.tick // a reading from the past waits longer
+	return time.Duration((int64(ticks)+behind)*r.tick - r.mono(now)%r.tick)
 }

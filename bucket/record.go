@@ -139,8 +139,8 @@ func (m *Mark) move(l *bucketring.Limit, by int64, up bool) {
 			x := &m.Leases[i]
 			x.Taken, x.Expires, x.Last = shift(x.Taken, by), shift(x.Expires, by), shift(x.Last, by)
 		}
-	case l.Kind == bucketring.KindRate && l.Algorithm == bucketring.TokenBucket:
-		m.At = sum(m.At, units(by, tick, up))
+	case l.Kind == bucketring.KindRate && l.Refills():
+		m.At = sum(m.At, units(by, tickOf(l), up))
 	case byMono(l):
 		m.At = shiftWindow(l, m.At, by, up)
 	}

@@ -40,7 +40,7 @@ func (r *reservation) is(c *Counter) bool {
 // refilled reports whether what a token bucket gave has come back by itself: giving
 // it back again would be a gift of what others have taken since.
 func (r *reservation) refilled(now Now) bool {
-	return r.limit.Kind == bucketring.KindRate && r.limit.Algorithm == bucketring.TokenBucket && now.Mono >= r.full
+	return r.limit.Kind == bucketring.KindRate && r.limit.Refills() && now.Mono >= r.full
 }
 
 // resetReserved makes the reservations of a counter that was reset stand for nothing.

@@ -52,6 +52,7 @@ type rule struct {
 	// Token bucket: unit/token is the rate in tokens per microsecond, in lowest
 	// terms. A microsecond is worth unit units and a token costs token of them.
 	unit, token int64
+	tick        int64 // in nanoseconds; the microsecond above, but for a Cell
 	full        int64 // capacity in units; formGCRA only
 
 	// Windows: bits of the count in the word, and the slots of a wide one.
@@ -70,11 +71,11 @@ type rule struct {
 
 // newRule compiles a valid limit.
 func newRule(l bucketring.Limit) *rule {
-	r := &rule{limit: l, capacity: l.Capacity(), lastMono: lastTime}
+	r := &rule{limit: l, capacity: l.Capacity(), lastMono: lastTime, tick: tickOf(&l)}
 	switch {
 	case l.Kind != bucketring.KindRate:
 		r.form = formWide
-	case l.Algorithm == bucketring.TokenBucket:
+	case l.Refills():
 		r.compileBucket()
 	case l.Algorithm == bucketring.FixedWindow:
 		r.compileWindow()
@@ -84,14 +85,22 @@ func newRule(l bucketring.Limit) *rule {
 	return r
 }
 
+// tickOf is the grain of the clock of a limit that refills.
+func tickOf(l *bucketring.Limit) int64 {
+	if l.Algorithm == bucketring.Cell {
+		return 1
+	}
+	return tick
+}
+
 func (r *rule) compileBucket() {
 	r.unit, r.token = 1, 1 // an amount of 0: capacity 0, nothing ever fits
 	if amount := r.limit.Amount; amount > 0 {
-		per := int64(r.limit.Per) / tick
+		per := int64(r.limit.Per) / r.tick
 		g := gcd(amount, per)
 		r.unit, r.token = amount/g, per/g
 	}
-	if r.unit > maxUnit {
+	if r.unit > maxUnit || r.limit.Algorithm == bucketring.Cell {
 		r.form = formWide
 		return
 	}

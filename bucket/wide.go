@@ -47,7 +47,7 @@ func (w *wide) stepLocked(r *rule, op *Op, now Now, res *Result) {
 	switch {
 	case r.limit.Kind == bucketring.KindLevel:
 		w.level.step(r, op, res)
-	case r.limit.Algorithm == bucketring.TokenBucket:
+	case r.limit.Refills():
 		w.bucket.step(r, op, now, res)
 	case r.limit.Align == bucketring.AlignFirstRequest:
 		w.first = r.stepStarted(op, w.first, now, res)
@@ -75,7 +75,7 @@ func (w *wide) unusedLocked(r *rule, now Now) bool {
 		return len(w.leases.held) == 0
 	case r.limit.Kind == bucketring.KindLevel:
 		return w.level == level{}
-	case r.limit.Algorithm == bucketring.TokenBucket:
+	case r.limit.Refills():
 		w.bucket.advance(r, now)
 		return w.bucket.whole == 0 && w.bucket.frac == 0
 	case r.limit.Align == bucketring.AlignFirstRequest:

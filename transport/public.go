@@ -30,10 +30,16 @@ func (p *parser) fromTake(verb bucketring.Verb, m *limitpb.TakeRequest) (bucketr
 
 // toTake writes a request for the public API; limits travel as text.
 func (w *writer) toTake(req *bucketring.Request) *limitpb.TakeRequest {
-	return &limitpb.TakeRequest{
-		Key: req.Key, Limit: w.write(req.Limits), Cost: &req.Cost, CostNanos: req.CostNanos,
-		Namespace: req.Namespace, Attributes: req.Attributes, Token: req.Token,
-	}
+	m := new(limitpb.TakeRequest)
+	w.take(m, new(int64), req)
+	return m
+}
+
+// take is toTake into m, with a place for the cost.
+func (w *writer) take(m *limitpb.TakeRequest, cost *int64, req *bucketring.Request) {
+	*cost = req.Cost
+	m.Key, m.Limit, m.Cost, m.CostNanos = req.Key, w.write(req.Limits), cost, req.CostNanos
+	m.Namespace, m.Attributes, m.Token = req.Namespace, req.Attributes, req.Token
 }
 
 // fromLevel reads a change of a level. The error is ErrInvalid.
@@ -63,22 +69,58 @@ func toLevel(req *bucketring.Request) *limitpb.LevelRequest {
 	return m
 }
 
+// An answered is an answer with all that it points to, if it is about one limit: so it
+// takes one piece of memory.
+type answered struct {
+	response limitpb.StreamResponse
+	answer   limitpb.Answer
+	result   limitpb.Answer_Decision
+	decision limitpb.Decision
+	state    limitpb.LimitState
+	states   [1]*limitpb.LimitState
+	retry    int64
+}
+
+// toStreamed writes the answer to a call of a stream.
+func toStreamed(id uint64, d *bucketring.Decision) *limitpb.StreamResponse {
+	a := new(answered)
+	a.write(d)
+	a.result.Decision = &a.decision
+	a.answer.Result = &a.result
+	a.response.Id, a.response.Answer = id, &a.answer
+	return &a.response
+}
+
 func toDecision(d *bucketring.Decision) *limitpb.Decision {
-	m := &limitpb.Decision{
-		Allowed: d.Allowed, Limit: d.Limit, Remaining: d.Remaining, Precision: uint32(d.Precision), ResetAt: d.ResetAt,
-		ResetAfter: d.ResetAfter.Seconds(), RetryAfter: retrySeconds(d.RetryAfter), Policy: d.Name,
-		Leases: d.Leases, Reservation: d.Reservation,
-		Source: d.Source.String(), Degraded: d.Degraded, Node: d.Node, Owner: d.Owner, Response: toResponse(d.Response),
+	a := new(answered)
+	a.write(d)
+	return &a.decision
+}
+
+func (a *answered) write(d *bucketring.Decision) {
+	m := &a.decision
+	m.Allowed, m.Limit, m.Remaining, m.Precision, m.ResetAt = d.Allowed, d.Limit, d.Remaining, uint32(d.Precision), d.ResetAt
+	m.ResetAfter, m.RetryAfter, m.Policy = d.ResetAfter.Seconds(), retrySeconds(&a.retry, d.RetryAfter), d.Name
+	m.Leases, m.Reservation = d.Leases, d.Reservation
+	m.Source, m.Degraded, m.Node, m.Owner, m.Response = d.Source.String(), d.Degraded, d.Node, d.Owner, toResponse(d.Response)
+	if d.Limits == nil {
+		toLimitState(&a.state, m.RetryAfter, &d.LimitState)
+		a.states[0] = &a.state
+		m.Limits = a.states[:]
+		return
 	}
-	for _, s := range d.All() {
-		m.Limits = append(m.Limits, &limitpb.LimitState{
-			Name: s.Name, Allowed: s.Allowed, Limit: s.Limit, Remaining: s.Remaining, Used: s.Used,
-			Precision: uint32(s.Precision), Kind: s.Kind.String(), Unit: s.Unit,
-			ResetAt: s.ResetAt, RetryAfter: retrySeconds(s.RetryAfter),
-			ResetAfterNs: int64(s.ResetAfter), RetryAfterNs: int64(s.RetryAfter), NextAfterNs: int64(s.NextAfter),
-		})
+	m.Limits = make([]*limitpb.LimitState, len(d.Limits))
+	for i := range d.Limits {
+		m.Limits[i] = new(limitpb.LimitState)
+		toLimitState(m.Limits[i], retrySeconds(new(int64), d.Limits[i].RetryAfter), &d.Limits[i])
 	}
-	return m
+}
+
+func toLimitState(m *limitpb.LimitState, retry *int64, s *bucketring.LimitState) {
+	m.Name, m.Allowed, m.Limit, m.Remaining, m.Used = s.Name, s.Allowed, s.Limit, s.Remaining, s.Used
+	m.Precision, m.Kind, m.Unit = uint32(s.Precision), s.Kind.String(), s.Unit
+	m.ResetAt, m.RetryAfter = s.ResetAt, retry
+	m.ResetAfterNs, m.RetryAfterNs, m.NextAfterNs = int64(s.ResetAfter), int64(s.RetryAfter), int64(s.NextAfter)
 }
 
 func toResponse(r *bucketring.Response) *limitpb.Response {
@@ -94,13 +136,13 @@ func toResponse(r *bucketring.Response) *limitpb.Response {
 	return m
 }
 
-// retrySeconds rounds up to seconds; nil means never.
-func retrySeconds(d time.Duration) *int64 {
+// retrySeconds writes seconds, rounded up, and returns where; nil means never.
+func retrySeconds(to *int64, d time.Duration) *int64 {
 	if d == bucketring.Never {
 		return nil
 	}
-	seconds := int64((d + time.Second - 1) / time.Second)
-	return &seconds
+	*to = int64((d + time.Second - 1) / time.Second)
+	return to
 }
 
 func fromDecision(m *limitpb.Decision) bucketring.Decision {
@@ -113,14 +155,13 @@ func fromDecision(m *limitpb.Decision) bucketring.Decision {
 			d.Source = source
 		}
 	}
+	if len(m.GetLimits()) == 1 && m.GetLimits()[0].GetName() == m.GetPolicy() {
+		d.LimitState = fromLimitState(m.GetLimits()[0])
+		return d
+	}
 	states := make([]bucketring.LimitState, len(m.GetLimits()))
 	for i, s := range m.GetLimits() {
-		states[i] = bucketring.LimitState{
-			Name: s.GetName(), Allowed: s.GetAllowed(), Limit: s.GetLimit(), Remaining: s.GetRemaining(), Used: s.GetUsed(),
-			Precision: small(s.GetPrecision()), Kind: kindNamed(s.GetKind()), Unit: s.GetUnit(),
-			ResetAt: s.GetResetAt(), ResetAfter: time.Duration(s.GetResetAfterNs()),
-			RetryAfter: time.Duration(s.GetRetryAfterNs()), NextAfter: time.Duration(s.GetNextAfterNs()),
-		}
+		states[i] = fromLimitState(s)
 		if s.GetName() == m.GetPolicy() {
 			d.LimitState = states[i]
 		}
@@ -129,6 +170,15 @@ func fromDecision(m *limitpb.Decision) bucketring.Decision {
 		d.Limits = states
 	}
 	return d
+}
+
+func fromLimitState(s *limitpb.LimitState) bucketring.LimitState {
+	return bucketring.LimitState{
+		Name: s.GetName(), Allowed: s.GetAllowed(), Limit: s.GetLimit(), Remaining: s.GetRemaining(), Used: s.GetUsed(),
+		Precision: small(s.GetPrecision()), Kind: kindNamed(s.GetKind()), Unit: s.GetUnit(),
+		ResetAt: s.GetResetAt(), ResetAfter: time.Duration(s.GetResetAfterNs()),
+		RetryAfter: time.Duration(s.GetRetryAfterNs()), NextAfter: time.Duration(s.GetNextAfterNs()),
+	}
 }
 
 // kindNamed is the kind with a name; that of a limit whose name older nodes do not

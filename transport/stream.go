@@ -131,7 +131,7 @@ func (c *streamed) begin(answers []*limitpb.StreamResponse, m *limitpb.StreamReq
 		c.places <- struct{}{}
 	}
 	if a := c.server.answerNow(m); a != nil {
-		return append(answers, &limitpb.StreamResponse{Id: m.GetId(), Answer: a})
+		return append(answers, a)
 	}
 	c.deciding.Go(func() {
 		ctx, cancel := context.WithCancel(c.stream.Context())
@@ -145,28 +145,25 @@ func (c *streamed) begin(answers []*limitpb.StreamResponse, m *limitpb.StreamReq
 }
 
 // answerNow answers a request that needs no other node; nil if it may.
-func (s *Server) answerNow(m *limitpb.StreamRequest) *limitpb.Answer {
+func (s *Server) answerNow(m *limitpb.StreamRequest) (answer *limitpb.StreamResponse) {
 	if s.prompt == nil || m.GetVerb() != limitpb.Verb_TAKE {
 		return nil
 	}
-	d, err := s.takeNow(m.GetRequest())
+	var d bucketring.Decision
+	done, err := s.takeNow(m.GetRequest(), &d)
 	switch {
 	case err != nil:
-		return &limitpb.Answer{Result: &limitpb.Answer_Error{Error: toError(err)}}
-	case d == nil:
+		return &limitpb.StreamResponse{Id: m.GetId(), Answer: &limitpb.Answer{Result: &limitpb.Answer_Error{Error: toError(err)}}}
+	case !done:
 		return nil
 	}
-	return &limitpb.Answer{Result: &limitpb.Answer_Decision{Decision: d}}
+	return toStreamed(m.GetId(), &d)
 }
 
-func (s *Server) takeNow(m *limitpb.TakeRequest) (decided *limitpb.Decision, err error) {
+func (s *Server) takeNow(m *limitpb.TakeRequest, d *bucketring.Decision) (done bool, err error) {
 	defer s.recovered(&err)
 	req, invalid := s.parser.fromTake(bucketring.VerbTake, m)
-	var d bucketring.Decision
-	if invalid != nil || !s.prompt.TakeNow(&req, &d) {
-		return nil, nil
-	}
-	return toDecision(&d), nil
+	return invalid == nil && s.prompt.TakeNow(&req, d), nil
 }
 
 func (s *Server) answerStreamed(ctx context.Context, m *limitpb.StreamRequest) *limitpb.Answer {

@@ -50,6 +50,8 @@ var _ bucketring.Limiter = (*StreamClient)(nil)
 // A calling is a call on its way.
 type calling struct {
 	m        limitpb.StreamRequest
+	request  limitpb.TakeRequest
+	cost     int64
 	size     int
 	deadline time.Time
 	answer   chan streamAnswer // one slot: whoever answers never waits
@@ -84,9 +86,10 @@ func (c *StreamClient) Take(ctx context.Context, req bucketring.Request) (bucket
 		return bucketring.Decision{}, err
 	}
 	o := &calling{answer: make(chan streamAnswer, 1)}
-	o.m.Verb, o.m.Request = limitpb.Verb(req.Verb), c.writer.toTake(&req)
-	o.m.Request.Attributes = maps.Clone(req.Attributes) // read after a caller has given up, too
-	o.size = len(req.Key) + len(o.m.Request.Limit) + len(req.Namespace) + len(req.Token) + 64
+	o.m.Verb, o.m.Request = limitpb.Verb(req.Verb), &o.request
+	c.writer.take(&o.request, &o.cost, &req)
+	o.request.Attributes = maps.Clone(req.Attributes) // read after a caller has given up, too
+	o.size = len(req.Key) + len(o.request.Limit) + len(req.Namespace) + len(req.Token) + 64
 	for name, value := range req.Attributes {
 		o.size += len(name) + len(value) + 8
 	}

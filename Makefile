@@ -19,7 +19,7 @@ UP        = BUCKETRING_IMAGE=$(IMAGE) $(COMPOSE) $(if $(OBSERVE),--env-file depl
 RACE      = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 TOOL      = go tool -modfile=$(CURDIR)/.ci/tools.mod
 
-.PHONY: help build test race fuzz bench chaos soak lint generate check-generated demo image up down scale ci
+.PHONY: help build test race fuzz bench instructions chaos soak lint generate check-generated demo image up down scale ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ fuzz: ## Run every fuzz target for FUZZTIME, 5s if not given
 
 bench: ## Run every benchmark once for BENCHTIME, 10ms if not given
 	go test -vet=off -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$(.ci/packages.sh Benchmark)
+
+instructions: ## Compare the instructions of a take with bench/instructions.txt; needs valgrind
+	@.ci/instructions.sh
 
 chaos: ## Break real clusters in every way, five times, for about 15 minutes; as root also their networks
 	go test -count=1 -run TestModel ./ring/handover -seeds=200000 -timeout 10m
@@ -85,4 +88,4 @@ down: ## Stop the containers and keep the key file
 	$(COMPOSE) --profile observe down
 
 ci: ## Run all that must pass before a merge, and show how long each step took
-	@.ci/steps.sh lint check-generated build race fuzz bench
+	@.ci/steps.sh lint check-generated build race fuzz bench instructions

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 file=bench/instructions.txt
-few=2000 many=22000
+few=20000 many=120000
 if ! command -v valgrind >/dev/null; then
 	echo "skipped: valgrind is missing, so instructions are not counted"
 	exit 0

@@ -23,6 +23,7 @@
 //	Algorithm/algorithm=A/…        each algorithm
 //	Batch, Stream                  the public API's TakeBatch and TakeStream
 //	Memory                         a million keys at rest
+//	Collect                        the garbage of ten million keys
 //	Floor/kind=F                   what no limiter can undercut on this machine
 //
 // A path is owned (the node that is asked decides), forwarded (another node

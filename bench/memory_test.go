@@ -1,10 +1,15 @@
 package bench_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
+	"runtime/debug"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/workload"
 )
 
@@ -27,6 +32,35 @@ func BenchmarkMemory(b *testing.B) {
 			b.ReportMetric(float64(table.Bytes)/float64(table.Keys), "estimated-B/key")
 			b.StartTimer()
 		}
+	})
+}
+
+// BenchmarkCollect collects the garbage of a node with ten million keys while a caller
+// takes from them. Time is that of a whole collection, which runs beside the calls;
+// worst-pause-ms is the longest for which everything stood still.
+func BenchmarkCollect(b *testing.B) {
+	keys := workload.Distinct(10*million, 0).All()
+	n := alone(b)
+	books := newLedger(n, keys, roomForEach)
+	books.fill(b)
+	b.Run(fmt.Sprintf("path=owned/keys=%d", len(keys)), func(b *testing.B) {
+		ctx, cancel := context.WithCancel(b.Context())
+		var taking sync.WaitGroup
+		taking.Go(func() {
+			for i := 0; ctx.Err() == nil; i = (i + 7919) % len(keys) {
+				_, _ = n.Take(ctx, bucketring.Request{Key: keys[i], Limits: books.limits, Cost: 1})
+			}
+		})
+		var worst time.Duration
+		for b.Loop() {
+			runtime.GC()
+			var stats debug.GCStats
+			debug.ReadGCStats(&stats)
+			worst = max(worst, stats.Pause[0])
+		}
+		cancel()
+		taking.Wait()
+		b.ReportMetric(float64(worst)/float64(time.Millisecond), "worst-pause-ms")
 	})
 }
 

@@ -42,11 +42,52 @@ func fmix64(h uint64) uint64 {
 // length, so that no two lists of parts look alike. It does not allocate for
 // parts of up to 1,000 bytes together.
 func (p Placer) Key(namespace, value string) uint64 {
+	if namespace == "" && len(value) <= shortKey {
+		return p.shortKey(value)
+	}
 	if len(namespace)+len(value) > 124 {
 		return p.longKey(namespace, value)
 	}
 	var stack [128]byte // clearing a larger one would cost every call
 	return p.Sum64(appendParts(stack[:0], namespace, value))
+}
+
+// shortKey is the longest value that Placer.shortKey hashes, in bytes.
+const shortKey = 60
+
+// shortKey is Key without a namespace. It writes the parts in words of 8 bytes, as the
+// hash reads them: a processor waits for bytes that were written in other pieces.
+func (p Placer) shortKey(value string) uint64 {
+	var b [64]byte
+	word := uint64(len(value)) << 24 // the lengths 0 and len(value) in 2 bytes each, the higher byte first
+	if len(value) < 4 {
+		binary.LittleEndian.PutUint64(b[:], word|few(value)<<32)
+		return p.Sum64(b[:4+len(value)])
+	}
+	binary.LittleEndian.PutUint64(b[:], word|four(value)<<32)
+	at, left := 8, value[4:]
+	for ; len(left) >= 8; at, left = at+8, left[8:] {
+		binary.LittleEndian.PutUint64(b[at:], four(left)|four(left[4:])<<32)
+	}
+	switch {
+	case len(left) >= 4:
+		binary.LittleEndian.PutUint64(b[at:], four(left)|few(left[4:])<<32)
+	case len(left) > 0:
+		binary.LittleEndian.PutUint64(b[at:], few(left))
+	}
+	return p.Sum64(b[:4+len(value)])
+}
+
+// four are the first 4 bytes of s as a number, the lowest byte first, and few all of fewer.
+func four(s string) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
+}
+
+func few(s string) (n uint64) {
+	for i := range len(s) {
+		n |= uint64(s[i]) << (8 * i)
+	}
+	return n
 }
 
 //go:noinline

@@ -105,3 +105,15 @@ func TestSecretSeedSpreadsCraftedKeys(t *testing.T) {
 		t.Errorf("of %d keys made to meet, %d meet in one partition under another seed, want at most 3", len(crafted), most)
 	}
 }
+
+// TestShortKeys: keys are placed alike whichever way their bytes are put together.
+func TestShortKeys(t *testing.T) {
+	text := strings.Repeat("0123456789abcdef\xff\x00", 8)
+	for n := range len(text) {
+		value := text[n/3 : n/3+min(n, len(text)-n/3)]
+		b := []byte{0, 0, byte(len(value) >> 8), byte(len(value))}
+		if got, want := (ring.Placer{Seed: 7}).Key("", value), (ring.Placer{Seed: 7}).Sum64(append(b, value...)); got != want {
+			t.Errorf("Key(%q) = %x, want %x", value, got, want)
+		}
+	}
+}

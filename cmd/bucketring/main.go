@@ -26,7 +26,7 @@ const (
 	exitOK       = 0 // done, or allowed
 	exitError    = 1 // unreachable, timed out
 	exitUsage    = 2 // wrong use, or invalid configuration
-	exitDenied   = 3 // denied, or a promise of the demo broken
+	exitDenied   = 3 // denied, a promise of the demo broken, or a target of bench missed
 	exitDegraded = 4 // the cluster has unhealthy members
 )
 
@@ -102,7 +102,7 @@ Exit codes: 0 ok or allowed, 1 error, 2 usage or invalid configuration, 3 denied
 		verbCommand("refund", "Give tokens back, never above full"),
 		verbCommand("reset", "Forget what a key has used"),
 		usageCommand(), membersCommand(), ringCommand(), explainCommand(),
-		policyCommand(), reloadCommand(), drainCommand(), keyringCommand(), configCommand(), healthCommand(), versionCommand(),
+		policyCommand(), reloadCommand(), drainCommand(), benchCommand(), keyringCommand(), configCommand(), healthCommand(), versionCommand(),
 	)
 	return root
 }

@@ -9,6 +9,6 @@
 //
 // Keys are immutable and may be shared; a Stream belongs to one goroutine.
 //
-// It does not send anything yet: the open-loop generator of the bench command,
-// with its schedule and histogram, will live here.
+// A [Load] sends calls at moments that are fixed beforehand, and a [Report] says what came
+// of them, also how many were admitted beyond their limits.
 package workload

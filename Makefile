@@ -1,12 +1,12 @@
 # Everything that a developer types. Go, git and make are enough; the targets for
 # containers need Docker, and generate needs protoc.
 
-MODULES   := . deploy/test bench/rivals docs/examples/websocket
+MODULES   := . deploy/test bench/rivals bench/report docs/examples/websocket
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 REVISION  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGE     ?= bucketring:dev
 FUZZTIME  ?= 5s
-BENCHTIME ?= 10ms
+COUNT     ?= 5
 SOAK      ?= 20m
 N         ?= 5
 
@@ -19,7 +19,7 @@ UP        = BUCKETRING_IMAGE=$(IMAGE) $(COMPOSE) $(if $(OBSERVE),--env-file depl
 RACE      = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 TOOL      = go tool -modfile=$(CURDIR)/.ci/tools.mod
 
-.PHONY: help build test race fuzz bench instructions chaos soak lint generate check-generated demo image up down scale ci
+.PHONY: help build test race fuzz bench bench-once report instructions chaos soak lint generate check-generated demo image up down scale ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,15 @@ race: ## Run all tests anew, in random order, and insist on the race detector
 fuzz: ## Run every fuzz target for FUZZTIME, 5s if not given
 	@.ci/fuzz.sh $(FUZZTIME)
 
-bench: ## Run every benchmark once for BENCHTIME, 10ms if not given
-	go test -vet=off -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $$(.ci/packages.sh Benchmark)
+bench: ## Measure everything COUNT times for BENCHTIME (5, 1s) and write bench/results/VERSION.txt
+	bench/record.sh bench/results/$(VERSION).txt $(COUNT) $(or $(BENCHTIME),1s)
+
+report: ## Make a page of tables and plots of all bench/results: bench/results/report.html
+	go -C bench/report run . $(abspath $(wildcard bench/results/*.txt)) >bench/results/report.html
+	@echo bench/results/report.html
+
+bench-once: ## Run every benchmark once for BENCHTIME, 10ms if not given: do they still work
+	go test -vet=off -run '^$$' -bench . -benchmem -benchtime $(or $(BENCHTIME),10ms) $$(.ci/packages.sh Benchmark)
 
 instructions: ## Compare the instructions of a take with bench/instructions.txt; needs valgrind
 	@.ci/instructions.sh
@@ -88,4 +95,4 @@ down: ## Stop the containers and keep the key file
 	$(COMPOSE) --profile observe down
 
 ci: ## Run all that must pass before a merge, and show how long each step took
-	@.ci/steps.sh lint check-generated build race fuzz bench instructions
+	@.ci/steps.sh lint check-generated build race fuzz bench-once instructions

@@ -5,6 +5,7 @@
 //
 // # Run
 //
+//	make bench report                                       # all, five times, rivals too, and a page of it
 //	go test -run '^$' -bench . ./bench                      # all, once
 //	go test -run '^$' -bench . -benchtime 1x ./bench        # do they still work
 //	go test -run '^$' -bench . -count 10 ./bench >new.txt   # for a comparison
@@ -21,6 +22,7 @@
 //	Scarce/…                       1000 a second for whoever comes first
 //	TwoLimits/…                    two limits in a call
 //	Algorithm/algorithm=A/…        each algorithm
+//	Latency/path=P/rate=R          p50, p99 and p99.9 at R calls a second
 //	Batch, Stream                  the public API's TakeBatch and TakeStream
 //	Memory                         a million keys at rest
 //	Collect                        the garbage of ten million keys

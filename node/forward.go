@@ -107,6 +107,7 @@ func (n *Node) ask(ctx context.Context, to target, hash uint64, req *bucketring.
 	if n.cfg.Peers == nil {
 		return bucketring.Decision{}, bucketring.ErrUnavailable
 	}
+	sent := n.local.clock.now().Mono
 	d, err := n.cfg.Peers.Peer(to.member.Addr).Take(ctx, hinted)
 	if err != nil {
 		return d, err
@@ -117,6 +118,12 @@ func (n *Node) ask(ctx context.Context, to target, hash uint64, req *bucketring.
 	now := n.local.clock.now()
 	stamp(&d, now, req)
 	n.seen.note(hash, req, &d, now.Mono)
+	switch {
+	case givesBack(req.Verb):
+		n.local.denials.undo(partOf(hash, req), now.Mono)
+	case n.local.mover != nil: // else nobody would tell of refunds
+		n.local.denials.note(hash, req, &d, sent)
+	}
 	return d, nil
 }
 

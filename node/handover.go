@@ -255,6 +255,7 @@ func (m *mover) setRole(a handover.SetRole, now bucket.Now) {
 		}
 		m.replicas.forget(a.Part)
 		m.copies.again(a.Part)
+		m.local.refused[a.Part].at.Store(now.Mono) // whoever held it may have denied something
 	}
 	if a.Role == handover.RoleNone {
 		m.guard.gone(a.Part)

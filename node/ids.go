@@ -182,6 +182,9 @@ func (l *Local) doIDs(req *bucketring.Request) (d bucketring.Decision, here bool
 		}
 	}
 	d.Allowed = len(d.Leases) == len(req.IDs)
+	if givesBack(req.Verb) && len(d.Leases) > 0 {
+		l.gaveBack(part, now)
+	}
 	return d, here && (l.here(part) || l.acting.Here(part)), err
 }
 

@@ -28,6 +28,9 @@ type Local struct {
 	clock  *clock
 	disk   *disk
 
+	refused [ring.Partitions]refused
+	denials denials // of other nodes
+
 	refunds refunds          // that were carried out
 	strict  [1024]sync.Mutex // by entity: keeps strict calls with several limits apart
 }
@@ -124,7 +127,7 @@ func (l *Local) Take(ctx context.Context, req bucketring.Request) (d bucketring.
 	if byID(req.Verb) {
 		return l.takeIDs(&req)
 	}
-	if l.decide(hash, &req, &d) || l.act(hash, &req, &d) {
+	if l.takeFor(hash, &req, &d) || l.act(hash, &req, &d) {
 		return d, nil
 	}
 	part, c := partOf(hash, &req), callOf(&req)
@@ -235,6 +238,9 @@ func (l *Local) decideIn(table *bucket.Table, part uint32, hash uint64, req *buc
 		l.apart(hash, &c, d)
 	}
 	d.Source, d.Node, d.Owner = bucketring.SourceOwner, l.name, l.name
+	if givesBack(req.Verb) && !c.away && table != l.own {
+		l.gaveBack(part, c.now)
+	}
 	return !c.away
 }
 

@@ -265,7 +265,7 @@ func checkInline(req *bucketring.Request) error {
 
 // take decides a call that has its limits, where its partition is.
 func (n *Node) take(ctx context.Context, hash uint64, req *bucketring.Request) (d bucketring.Decision, err error) {
-	if n.local.decide(hash, req, &d) {
+	if n.local.decide(hash, req, &d) || n.local.remember(hash, req, &d) {
 		return d, nil
 	}
 	return n.forward(ctx, hash, req)

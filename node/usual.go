@@ -23,7 +23,11 @@ func isUsual(req *bucketring.Request) bool {
 // TakeNow is Take for what needs no other node and no wait. It reports whether req was
 // that; else it has done nothing. d is empty before.
 func (n *Node) TakeNow(req *bucketring.Request, d *bucketring.Decision) (done bool) {
-	return isUsual(req) && n.local.takeUsual(n.local.placer.Key("", req.Key), req, d)
+	if !isUsual(req) {
+		return false
+	}
+	hash := n.local.placer.Key("", req.Key)
+	return n.local.takeUsual(hash, req, d) || n.local.remember(hash, req, d)
 }
 
 // takeUsual decides such a call into d, which is empty, if its counter is here already and

@@ -155,6 +155,8 @@ func (m *mover) heardOther(from handover.Node, msg *peerpb.Msg, now bucket.Now) 
 		return func() { m.hearsay(from, of.Hear) }
 	case *peerpb.Msg_Confirm:
 		return func() { m.confirm(from, of.Confirm) }
+	case *peerpb.Msg_Undeny:
+		m.local.denials.undo(of.Undeny.GetPart(), now.Mono)
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func (l *steadyLoad) call(door bucketring.Limiter, key string) {
 	if d.Degraded {
 		l.degraded[d.Source]++
 	}
-	if without := d.Source != bucketring.SourceOwner; without != d.Degraded {
+	if without := d.Source != bucketring.SourceOwner && d.Source != bucketring.SourceDeniedCache; without != d.Degraded {
 		l.wrong = fmt.Sprintf("source %v with degraded %v", d.Source, d.Degraded)
 	}
 }

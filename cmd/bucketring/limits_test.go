@@ -52,7 +52,7 @@ func (c *count) add(key string, d bucketring.Decision, err error) {
 		c.failed = err
 		return
 	}
-	if d.Degraded || d.Source != bucketring.SourceOwner {
+	if d.Degraded || d.Source != bucketring.SourceOwner && d.Source != bucketring.SourceDeniedCache {
 		c.away[key] = true
 	}
 	if d.Node != d.Owner {

@@ -77,7 +77,7 @@ type simCall struct {
 func (c *simCall) exact() bool { return !c.died && c.err == nil && c.d.Allowed && !c.fallback() }
 
 func (c *simCall) fallback() bool {
-	return c.d.Source != bucketring.SourceOwner && c.d.Source != bucketring.SourceReplica
+	return c.d.Degraded && c.d.Source != bucketring.SourceReplica
 }
 
 // twice reports whether a holder may have charged the call, and another one again after

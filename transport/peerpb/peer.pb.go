@@ -1382,6 +1382,7 @@ type Msg struct {
 	//	*Msg_Repl
 	//	*Msg_Hear
 	//	*Msg_Confirm
+	//	*Msg_Undeny
 	Of            isMsg_Of `protobuf_oneof:"of"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1541,6 +1542,15 @@ func (x *Msg) GetConfirm() *Confirm {
 	return nil
 }
 
+func (x *Msg) GetUndeny() *Undeny {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Undeny); ok {
+			return x.Undeny
+		}
+	}
+	return nil
+}
+
 type isMsg_Of interface {
 	isMsg_Of()
 }
@@ -1597,6 +1607,10 @@ type Msg_Confirm struct {
 	Confirm *Confirm `protobuf:"bytes,13,opt,name=confirm,proto3,oneof"`
 }
 
+type Msg_Undeny struct {
+	Undeny *Undeny `protobuf:"bytes,14,opt,name=undeny,proto3,oneof"`
+}
+
 func (*Msg_Take) isMsg_Of() {}
 
 func (*Msg_Given) isMsg_Of() {}
@@ -1623,6 +1637,54 @@ func (*Msg_Hear) isMsg_Of() {}
 
 func (*Msg_Confirm) isMsg_Of() {}
 
+func (*Msg_Undeny) isMsg_Of() {}
+
+// Undeny says that counters of a partition got something back: denials of calls that
+// were sent before do not hold any more.
+type Undeny struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Undeny) Reset() {
+	*x = Undeny{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Undeny) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Undeny) ProtoMessage() {}
+
+func (x *Undeny) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Undeny.ProtoReflect.Descriptor instead.
+func (*Undeny) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Undeny) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
 type Take struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
@@ -1632,7 +1694,7 @@ type Take struct {
 
 func (x *Take) Reset() {
 	*x = Take{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1706,7 @@ func (x *Take) String() string {
 func (*Take) ProtoMessage() {}
 
 func (x *Take) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1719,7 @@ func (x *Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Take.ProtoReflect.Descriptor instead.
 func (*Take) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{16}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Take) GetPart() uint32 {
@@ -1679,7 +1741,7 @@ type Given struct {
 
 func (x *Given) Reset() {
 	*x = Given{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1691,7 +1753,7 @@ func (x *Given) String() string {
 func (*Given) ProtoMessage() {}
 
 func (x *Given) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1704,7 +1766,7 @@ func (x *Given) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Given.ProtoReflect.Descriptor instead.
 func (*Given) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{17}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Given) GetPart() uint32 {
@@ -1748,7 +1810,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1760,7 +1822,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1773,7 +1835,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{18}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Ack) GetPart() uint32 {
@@ -1822,7 +1884,7 @@ type Who struct {
 
 func (x *Who) Reset() {
 	*x = Who{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +1896,7 @@ func (x *Who) String() string {
 func (*Who) ProtoMessage() {}
 
 func (x *Who) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +1909,7 @@ func (x *Who) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Who.ProtoReflect.Descriptor instead.
 func (*Who) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{19}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Who) GetPart() uint32 {
@@ -1888,7 +1950,7 @@ type Iam struct {
 
 func (x *Iam) Reset() {
 	*x = Iam{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +1962,7 @@ func (x *Iam) String() string {
 func (*Iam) ProtoMessage() {}
 
 func (x *Iam) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +1975,7 @@ func (x *Iam) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Iam.ProtoReflect.Descriptor instead.
 func (*Iam) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{20}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Iam) GetPart() uint32 {
@@ -1990,7 +2052,7 @@ type Held struct {
 
 func (x *Held) Reset() {
 	*x = Held{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2002,7 +2064,7 @@ func (x *Held) String() string {
 func (*Held) ProtoMessage() {}
 
 func (x *Held) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2015,7 +2077,7 @@ func (x *Held) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Held.ProtoReflect.Descriptor instead.
 func (*Held) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{21}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Held) GetPart() uint32 {
@@ -2049,7 +2111,7 @@ type Nudge struct {
 
 func (x *Nudge) Reset() {
 	*x = Nudge{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2123,7 @@ func (x *Nudge) String() string {
 func (*Nudge) ProtoMessage() {}
 
 func (x *Nudge) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2136,7 @@ func (x *Nudge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nudge.ProtoReflect.Descriptor instead.
 func (*Nudge) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{22}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Nudge) GetPart() uint32 {
@@ -2104,7 +2166,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2178,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2191,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{23}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Offer) GetPart() uint32 {
@@ -2175,7 +2237,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2187,7 +2249,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2200,7 +2262,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{24}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{25}
 }
 
 type Clear struct {
@@ -2211,7 +2273,7 @@ type Clear struct {
 
 func (x *Clear) Reset() {
 	*x = Clear{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +2285,7 @@ func (x *Clear) String() string {
 func (*Clear) ProtoMessage() {}
 
 func (x *Clear) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +2298,7 @@ func (x *Clear) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clear.ProtoReflect.Descriptor instead.
 func (*Clear) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{25}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{26}
 }
 
 // A Repl is what has changed in a partition since the last one on this link, or all of
@@ -2252,7 +2314,7 @@ type Repl struct {
 
 func (x *Repl) Reset() {
 	*x = Repl{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2264,7 +2326,7 @@ func (x *Repl) String() string {
 func (*Repl) ProtoMessage() {}
 
 func (x *Repl) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2277,7 +2339,7 @@ func (x *Repl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Repl.ProtoReflect.Descriptor instead.
 func (*Repl) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{26}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Repl) GetPart() uint32 {
@@ -2314,7 +2376,7 @@ type Hear struct {
 
 func (x *Hear) Reset() {
 	*x = Hear{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2326,7 +2388,7 @@ func (x *Hear) String() string {
 func (*Hear) ProtoMessage() {}
 
 func (x *Hear) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2401,7 @@ func (x *Hear) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hear.ProtoReflect.Descriptor instead.
 func (*Hear) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{27}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Hear) GetNode() string {
@@ -2383,7 +2445,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2395,7 +2457,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2408,7 +2470,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{28}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Confirm) GetToken() uint64 {
@@ -2443,7 +2505,7 @@ type Ref struct {
 
 func (x *Ref) Reset() {
 	*x = Ref{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2455,7 +2517,7 @@ func (x *Ref) String() string {
 func (*Ref) ProtoMessage() {}
 
 func (x *Ref) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2468,7 +2530,7 @@ func (x *Ref) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ref.ProtoReflect.Descriptor instead.
 func (*Ref) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{29}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Ref) GetNode() string {
@@ -2503,7 +2565,7 @@ type Copy struct {
 
 func (x *Copy) Reset() {
 	*x = Copy{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2515,7 +2577,7 @@ func (x *Copy) String() string {
 func (*Copy) ProtoMessage() {}
 
 func (x *Copy) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2528,7 +2590,7 @@ func (x *Copy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Copy.ProtoReflect.Descriptor instead.
 func (*Copy) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{30}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Copy) GetGen() uint64 {
@@ -2568,7 +2630,7 @@ type State struct {
 
 func (x *State) Reset() {
 	*x = State{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2580,7 +2642,7 @@ func (x *State) String() string {
 func (*State) ProtoMessage() {}
 
 func (x *State) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2593,7 +2655,7 @@ func (x *State) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use State.ProtoReflect.Descriptor instead.
 func (*State) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{31}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *State) GetGen() uint64 {
@@ -2649,7 +2711,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2661,7 +2723,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2674,7 +2736,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{32}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Record) GetDef() uint32 {
@@ -2716,7 +2778,7 @@ type Mark struct {
 
 func (x *Mark) Reset() {
 	*x = Mark{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2728,7 +2790,7 @@ func (x *Mark) String() string {
 func (*Mark) ProtoMessage() {}
 
 func (x *Mark) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2741,7 +2803,7 @@ func (x *Mark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mark.ProtoReflect.Descriptor instead.
 func (*Mark) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{33}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Mark) GetLineage() uint64 {
@@ -2814,7 +2876,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2826,7 +2888,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2839,7 +2901,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{34}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Lease) GetId() []byte {
@@ -2900,7 +2962,7 @@ type Reserved struct {
 
 func (x *Reserved) Reset() {
 	*x = Reserved{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2912,7 +2974,7 @@ func (x *Reserved) String() string {
 func (*Reserved) ProtoMessage() {}
 
 func (x *Reserved) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2925,7 +2987,7 @@ func (x *Reserved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reserved.ProtoReflect.Descriptor instead.
 func (*Reserved) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{35}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Reserved) GetId() []byte {
@@ -3108,7 +3170,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x03Rec\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\tR\x05start\x12\x16\n" +
 	"\x06record\x18\x02 \x01(\fR\x06record\x12\x12\n" +
-	"\x04addr\x18\x03 \x01(\tR\x04addr\"\x84\x05\n" +
+	"\x04addr\x18\x03 \x01(\tR\x04addr\"\xba\x05\n" +
 	"\x03Msg\x12.\n" +
 	"\x04take\x18\x01 \x01(\v2\x18.bucketring.peer.v1.TakeH\x00R\x04take\x121\n" +
 	"\x05given\x18\x02 \x01(\v2\x19.bucketring.peer.v1.GivenH\x00R\x05given\x12+\n" +
@@ -3123,8 +3185,11 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	" \x01(\v2\x19.bucketring.peer.v1.ClearH\x00R\x05clear\x12.\n" +
 	"\x04repl\x18\v \x01(\v2\x18.bucketring.peer.v1.ReplH\x00R\x04repl\x12.\n" +
 	"\x04hear\x18\f \x01(\v2\x18.bucketring.peer.v1.HearH\x00R\x04hear\x127\n" +
-	"\aconfirm\x18\r \x01(\v2\x1b.bucketring.peer.v1.ConfirmH\x00R\aconfirmB\x04\n" +
-	"\x02of\"\x1a\n" +
+	"\aconfirm\x18\r \x01(\v2\x1b.bucketring.peer.v1.ConfirmH\x00R\aconfirm\x124\n" +
+	"\x06undeny\x18\x0e \x01(\v2\x1a.bucketring.peer.v1.UndenyH\x00R\x06undenyB\x04\n" +
+	"\x02of\"\x1c\n" +
+	"\x06Undeny\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\rR\x04part\"\x1a\n" +
 	"\x04Take\x12\x12\n" +
 	"\x04part\x18\x01 \x01(\rR\x04part\"\x88\x01\n" +
 	"\x05Given\x12\x12\n" +
@@ -3242,7 +3307,7 @@ func file_transport_peerpb_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_transport_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_transport_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_transport_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_transport_peerpb_peer_proto_goTypes = []any{
 	(Verdict_Code)(0),  // 0: bucketring.peer.v1.Verdict.Code
 	(*Piece)(nil),      // 1: bucketring.peer.v1.Piece
@@ -3261,26 +3326,27 @@ var file_transport_peerpb_peer_proto_goTypes = []any{
 	(*View)(nil),       // 14: bucketring.peer.v1.View
 	(*Rec)(nil),        // 15: bucketring.peer.v1.Rec
 	(*Msg)(nil),        // 16: bucketring.peer.v1.Msg
-	(*Take)(nil),       // 17: bucketring.peer.v1.Take
-	(*Given)(nil),      // 18: bucketring.peer.v1.Given
-	(*Ack)(nil),        // 19: bucketring.peer.v1.Ack
-	(*Who)(nil),        // 20: bucketring.peer.v1.Who
-	(*Iam)(nil),        // 21: bucketring.peer.v1.Iam
-	(*Held)(nil),       // 22: bucketring.peer.v1.Held
-	(*Nudge)(nil),      // 23: bucketring.peer.v1.Nudge
-	(*Offer)(nil),      // 24: bucketring.peer.v1.Offer
-	(*Bye)(nil),        // 25: bucketring.peer.v1.Bye
-	(*Clear)(nil),      // 26: bucketring.peer.v1.Clear
-	(*Repl)(nil),       // 27: bucketring.peer.v1.Repl
-	(*Hear)(nil),       // 28: bucketring.peer.v1.Hear
-	(*Confirm)(nil),    // 29: bucketring.peer.v1.Confirm
-	(*Ref)(nil),        // 30: bucketring.peer.v1.Ref
-	(*Copy)(nil),       // 31: bucketring.peer.v1.Copy
-	(*State)(nil),      // 32: bucketring.peer.v1.State
-	(*Record)(nil),     // 33: bucketring.peer.v1.Record
-	(*Mark)(nil),       // 34: bucketring.peer.v1.Mark
-	(*Lease)(nil),      // 35: bucketring.peer.v1.Lease
-	(*Reserved)(nil),   // 36: bucketring.peer.v1.Reserved
+	(*Undeny)(nil),     // 17: bucketring.peer.v1.Undeny
+	(*Take)(nil),       // 18: bucketring.peer.v1.Take
+	(*Given)(nil),      // 19: bucketring.peer.v1.Given
+	(*Ack)(nil),        // 20: bucketring.peer.v1.Ack
+	(*Who)(nil),        // 21: bucketring.peer.v1.Who
+	(*Iam)(nil),        // 22: bucketring.peer.v1.Iam
+	(*Held)(nil),       // 23: bucketring.peer.v1.Held
+	(*Nudge)(nil),      // 24: bucketring.peer.v1.Nudge
+	(*Offer)(nil),      // 25: bucketring.peer.v1.Offer
+	(*Bye)(nil),        // 26: bucketring.peer.v1.Bye
+	(*Clear)(nil),      // 27: bucketring.peer.v1.Clear
+	(*Repl)(nil),       // 28: bucketring.peer.v1.Repl
+	(*Hear)(nil),       // 29: bucketring.peer.v1.Hear
+	(*Confirm)(nil),    // 30: bucketring.peer.v1.Confirm
+	(*Ref)(nil),        // 31: bucketring.peer.v1.Ref
+	(*Copy)(nil),       // 32: bucketring.peer.v1.Copy
+	(*State)(nil),      // 33: bucketring.peer.v1.State
+	(*Record)(nil),     // 34: bucketring.peer.v1.Record
+	(*Mark)(nil),       // 35: bucketring.peer.v1.Mark
+	(*Lease)(nil),      // 36: bucketring.peer.v1.Lease
+	(*Reserved)(nil),   // 37: bucketring.peer.v1.Reserved
 }
 var file_transport_peerpb_peer_proto_depIdxs = []int32{
 	4,  // 0: bucketring.peer.v1.Frame.hello:type_name -> bucketring.peer.v1.Hello
@@ -3297,44 +3363,45 @@ var file_transport_peerpb_peer_proto_depIdxs = []int32{
 	14, // 11: bucketring.peer.v1.Bulky.view:type_name -> bucketring.peer.v1.View
 	16, // 12: bucketring.peer.v1.Bulky.msg:type_name -> bucketring.peer.v1.Msg
 	15, // 13: bucketring.peer.v1.View.recs:type_name -> bucketring.peer.v1.Rec
-	17, // 14: bucketring.peer.v1.Msg.take:type_name -> bucketring.peer.v1.Take
-	18, // 15: bucketring.peer.v1.Msg.given:type_name -> bucketring.peer.v1.Given
-	19, // 16: bucketring.peer.v1.Msg.ack:type_name -> bucketring.peer.v1.Ack
-	20, // 17: bucketring.peer.v1.Msg.who:type_name -> bucketring.peer.v1.Who
-	21, // 18: bucketring.peer.v1.Msg.iam:type_name -> bucketring.peer.v1.Iam
-	22, // 19: bucketring.peer.v1.Msg.held:type_name -> bucketring.peer.v1.Held
-	23, // 20: bucketring.peer.v1.Msg.nudge:type_name -> bucketring.peer.v1.Nudge
-	24, // 21: bucketring.peer.v1.Msg.offer:type_name -> bucketring.peer.v1.Offer
-	25, // 22: bucketring.peer.v1.Msg.bye:type_name -> bucketring.peer.v1.Bye
-	26, // 23: bucketring.peer.v1.Msg.clear:type_name -> bucketring.peer.v1.Clear
-	27, // 24: bucketring.peer.v1.Msg.repl:type_name -> bucketring.peer.v1.Repl
-	28, // 25: bucketring.peer.v1.Msg.hear:type_name -> bucketring.peer.v1.Hear
-	29, // 26: bucketring.peer.v1.Msg.confirm:type_name -> bucketring.peer.v1.Confirm
-	31, // 27: bucketring.peer.v1.Given.copy:type_name -> bucketring.peer.v1.Copy
-	30, // 28: bucketring.peer.v1.Given.hint:type_name -> bucketring.peer.v1.Ref
-	30, // 29: bucketring.peer.v1.Iam.fwd:type_name -> bucketring.peer.v1.Ref
-	31, // 30: bucketring.peer.v1.Iam.copies:type_name -> bucketring.peer.v1.Copy
-	30, // 31: bucketring.peer.v1.Offer.back:type_name -> bucketring.peer.v1.Ref
-	31, // 32: bucketring.peer.v1.Offer.copy:type_name -> bucketring.peer.v1.Copy
-	31, // 33: bucketring.peer.v1.Repl.copy:type_name -> bucketring.peer.v1.Copy
-	22, // 34: bucketring.peer.v1.Confirm.held:type_name -> bucketring.peer.v1.Held
-	32, // 35: bucketring.peer.v1.Copy.state:type_name -> bucketring.peer.v1.State
-	5,  // 36: bucketring.peer.v1.State.defs:type_name -> bucketring.peer.v1.Def
-	33, // 37: bucketring.peer.v1.State.records:type_name -> bucketring.peer.v1.Record
-	36, // 38: bucketring.peer.v1.State.reserved:type_name -> bucketring.peer.v1.Reserved
-	34, // 39: bucketring.peer.v1.Record.marks:type_name -> bucketring.peer.v1.Mark
-	35, // 40: bucketring.peer.v1.Mark.leases:type_name -> bucketring.peer.v1.Lease
-	3,  // 41: bucketring.peer.v1.Peer.Link:input_type -> bucketring.peer.v1.Frame
-	1,  // 42: bucketring.peer.v1.Peer.Tell:input_type -> bucketring.peer.v1.Piece
-	11, // 43: bucketring.peer.v1.Peer.Bulk:input_type -> bucketring.peer.v1.Chunk
-	3,  // 44: bucketring.peer.v1.Peer.Link:output_type -> bucketring.peer.v1.Frame
-	2,  // 45: bucketring.peer.v1.Peer.Tell:output_type -> bucketring.peer.v1.Told
-	13, // 46: bucketring.peer.v1.Peer.Bulk:output_type -> bucketring.peer.v1.BulkDone
-	44, // [44:47] is the sub-list for method output_type
-	41, // [41:44] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	18, // 14: bucketring.peer.v1.Msg.take:type_name -> bucketring.peer.v1.Take
+	19, // 15: bucketring.peer.v1.Msg.given:type_name -> bucketring.peer.v1.Given
+	20, // 16: bucketring.peer.v1.Msg.ack:type_name -> bucketring.peer.v1.Ack
+	21, // 17: bucketring.peer.v1.Msg.who:type_name -> bucketring.peer.v1.Who
+	22, // 18: bucketring.peer.v1.Msg.iam:type_name -> bucketring.peer.v1.Iam
+	23, // 19: bucketring.peer.v1.Msg.held:type_name -> bucketring.peer.v1.Held
+	24, // 20: bucketring.peer.v1.Msg.nudge:type_name -> bucketring.peer.v1.Nudge
+	25, // 21: bucketring.peer.v1.Msg.offer:type_name -> bucketring.peer.v1.Offer
+	26, // 22: bucketring.peer.v1.Msg.bye:type_name -> bucketring.peer.v1.Bye
+	27, // 23: bucketring.peer.v1.Msg.clear:type_name -> bucketring.peer.v1.Clear
+	28, // 24: bucketring.peer.v1.Msg.repl:type_name -> bucketring.peer.v1.Repl
+	29, // 25: bucketring.peer.v1.Msg.hear:type_name -> bucketring.peer.v1.Hear
+	30, // 26: bucketring.peer.v1.Msg.confirm:type_name -> bucketring.peer.v1.Confirm
+	17, // 27: bucketring.peer.v1.Msg.undeny:type_name -> bucketring.peer.v1.Undeny
+	32, // 28: bucketring.peer.v1.Given.copy:type_name -> bucketring.peer.v1.Copy
+	31, // 29: bucketring.peer.v1.Given.hint:type_name -> bucketring.peer.v1.Ref
+	31, // 30: bucketring.peer.v1.Iam.fwd:type_name -> bucketring.peer.v1.Ref
+	32, // 31: bucketring.peer.v1.Iam.copies:type_name -> bucketring.peer.v1.Copy
+	31, // 32: bucketring.peer.v1.Offer.back:type_name -> bucketring.peer.v1.Ref
+	32, // 33: bucketring.peer.v1.Offer.copy:type_name -> bucketring.peer.v1.Copy
+	32, // 34: bucketring.peer.v1.Repl.copy:type_name -> bucketring.peer.v1.Copy
+	23, // 35: bucketring.peer.v1.Confirm.held:type_name -> bucketring.peer.v1.Held
+	33, // 36: bucketring.peer.v1.Copy.state:type_name -> bucketring.peer.v1.State
+	5,  // 37: bucketring.peer.v1.State.defs:type_name -> bucketring.peer.v1.Def
+	34, // 38: bucketring.peer.v1.State.records:type_name -> bucketring.peer.v1.Record
+	37, // 39: bucketring.peer.v1.State.reserved:type_name -> bucketring.peer.v1.Reserved
+	35, // 40: bucketring.peer.v1.Record.marks:type_name -> bucketring.peer.v1.Mark
+	36, // 41: bucketring.peer.v1.Mark.leases:type_name -> bucketring.peer.v1.Lease
+	3,  // 42: bucketring.peer.v1.Peer.Link:input_type -> bucketring.peer.v1.Frame
+	1,  // 43: bucketring.peer.v1.Peer.Tell:input_type -> bucketring.peer.v1.Piece
+	11, // 44: bucketring.peer.v1.Peer.Bulk:input_type -> bucketring.peer.v1.Chunk
+	3,  // 45: bucketring.peer.v1.Peer.Link:output_type -> bucketring.peer.v1.Frame
+	2,  // 46: bucketring.peer.v1.Peer.Tell:output_type -> bucketring.peer.v1.Told
+	13, // 47: bucketring.peer.v1.Peer.Bulk:output_type -> bucketring.peer.v1.BulkDone
+	45, // [45:48] is the sub-list for method output_type
+	42, // [42:45] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_transport_peerpb_peer_proto_init() }
@@ -3356,6 +3423,7 @@ func file_transport_peerpb_peer_proto_init() {
 		(*Msg_Repl)(nil),
 		(*Msg_Hear)(nil),
 		(*Msg_Confirm)(nil),
+		(*Msg_Undeny)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3363,7 +3431,7 @@ func file_transport_peerpb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_transport_peerpb_peer_proto_rawDesc), len(file_transport_peerpb_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

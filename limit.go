@@ -226,8 +226,8 @@ func (l *Limit) Window() time.Duration {
 
 // SameCounter reports whether l and o share one counter for one key.
 func (l *Limit) SameCounter(o *Limit) bool {
-	return l.Window() == o.Window() && l.Algorithm == o.Algorithm && l.Align == o.Align &&
-		l.ID == o.ID && l.Kind == o.Kind && l.Precision == o.Precision && l.Zone == o.Zone
+	return l.ID == o.ID && l.Kind == o.Kind && l.Algorithm == o.Algorithm && l.Align == o.Align && l.Precision == o.Precision &&
+		(l.Per == o.Per || l.Window() == o.Window()) && l.Zone == o.Zone
 }
 
 // Validate reports whether the limit can be enforced. Its error is ErrInvalid.

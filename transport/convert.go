@@ -38,7 +38,9 @@ func small(n uint32) uint8 { return uint8(min(n, 255)) }
 
 // toVerdict answers item with the decision on req, which was made of it.
 func toVerdict(item *peerpb.Item, req *bucketring.Request, d *bucketring.Decision) *peerpb.Verdict {
-	v := &peerpb.Verdict{Id: item.GetId(), Code: peerpb.Verdict_ALLOW, Source: uint32(d.Source)}
+	one := new(verdictOfOne)
+	v := &one.verdict
+	v.Id, v.Code, v.Source = item.GetId(), peerpb.Verdict_ALLOW, uint32(d.Source)
 	if !d.Allowed {
 		v.Code = peerpb.Verdict_DENY
 	}
@@ -46,7 +48,13 @@ func toVerdict(item *peerpb.Item, req *bucketring.Request, d *bucketring.Decisio
 		tellReached(v, item, req, d)
 		return v
 	}
-	all := d.All()
+	if d.Limits == nil {
+		fillState(&one.state, &d.LimitState)
+		one.states[0] = &one.state
+		v.Limits = one.states[:]
+		return v
+	}
+	all := d.Limits
 	v.Limits = make([]*peerpb.LimitState, len(all))
 	for i := range all {
 		v.Limits[i] = toState(&all[i])
@@ -57,11 +65,23 @@ func toVerdict(item *peerpb.Item, req *bucketring.Request, d *bucketring.Decisio
 	return v
 }
 
+// A verdictOfOne is a verdict about one limit with all that it points to: so it takes one
+// piece of memory.
+type verdictOfOne struct {
+	verdict peerpb.Verdict
+	state   peerpb.LimitState
+	states  [1]*peerpb.LimitState
+}
+
 func toState(s *bucketring.LimitState) *peerpb.LimitState {
-	return &peerpb.LimitState{
-		Remaining: s.Remaining, ResetNs: int64(s.ResetAfter), RetryNs: int64(s.RetryAfter), Denied: !s.Allowed,
-		Used: s.Used, Window: s.Window, Repeated: s.Repeated, NextNs: int64(s.NextAfter),
-	}
+	m := new(peerpb.LimitState)
+	fillState(m, s)
+	return m
+}
+
+func fillState(m *peerpb.LimitState, s *bucketring.LimitState) {
+	m.Remaining, m.ResetNs, m.RetryNs, m.Denied = s.Remaining, int64(s.ResetAfter), int64(s.RetryAfter), !s.Allowed
+	m.Used, m.Window, m.Repeated, m.NextNs = s.Used, s.Window, s.Repeated, int64(s.NextAfter)
 }
 
 // tellReached names the ids that the decision has reached and, of settlements,
@@ -101,17 +121,25 @@ func fromVerdict(v *peerpb.Verdict, req *bucketring.Request) (d bucketring.Decis
 	if len(v.GetLimits()) != charges(req) || int(v.GetMost()) >= charges(req) {
 		return d, false
 	}
-	states := make([]bucketring.LimitState, len(v.GetLimits()))
-	for i, s := range v.GetLimits() {
-		l := charge(req, i).Limit
-		states[i] = fromState(s)
-		states[i].Name, states[i].Limit, states[i].Kind, states[i].Precision = l.Name, l.Capacity(), l.Kind, l.Precision
+	if len(v.GetLimits()) == 1 {
+		d.LimitState = stateOf(v.GetLimits()[0], req, 0)
+		return d, true
 	}
-	d.LimitState = states[v.GetMost()]
-	if len(states) > 1 {
-		d.Limits = states
+	d.Limits = make([]bucketring.LimitState, len(v.GetLimits()))
+	for i, s := range v.GetLimits() {
+		d.Limits[i] = stateOf(s, req, i)
+	}
+	if len(d.Limits) > 0 {
+		d.LimitState = d.Limits[v.GetMost()]
 	}
 	return d, true
+}
+
+// stateOf reads the state of the i-th limit of req.
+func stateOf(s *peerpb.LimitState, req *bucketring.Request, i int) bucketring.LimitState {
+	l, state := charge(req, i).Limit, fromState(s)
+	state.Name, state.Limit, state.Kind, state.Precision = l.Name, l.Capacity(), l.Kind, l.Precision
+	return state
 }
 
 func fromState(s *peerpb.LimitState) bucketring.LimitState {

@@ -42,7 +42,7 @@ var (
 type LinkEnd struct{ link }
 
 func (s *PeerServer) NewLink(node string, boot uint64) *LinkEnd {
-	return &LinkEnd{link{server: s, memory: s.remember(dialer{node, boot}), limits: map[uint32]bucketring.Limit{}}}
+	return &LinkEnd{link{server: s, memory: s.remember(dialer{node, boot}), limits: map[uint32][]bucketring.Limit{}}}
 }
 
 func (l *LinkEnd) Answer(f *peerpb.Frame) (*peerpb.Frame, error) {
@@ -52,7 +52,7 @@ func (l *LinkEnd) Answer(f *peerpb.Frame) (*peerpb.Frame, error) {
 // Limits returns how many limits the link has numbered, and the bytes of names.
 func (l *LinkEnd) Limits() (count, names int) {
 	for _, limit := range l.limits {
-		names += len(limit.Name)
+		names += len(limit[0].Name)
 	}
 	return len(l.limits), names
 }

@@ -121,11 +121,21 @@ func charge(req *bucketring.Request, i int) bucketring.Charge {
 	return bucketring.Charge{Limit: &req.Limits[i], Key: req.Key, Cost: req.Cost}
 }
 
+// An itemOfOne is an item with one charge, in one piece of memory.
+type itemOfOne struct {
+	item    peerpb.Item
+	charge  peerpb.Charge
+	charges [1]*peerpb.Charge
+}
+
 // item writes the call. Before it, f defines what defs lacks.
 func (o *outgoing) item(f *peerpb.Frame, defs map[bucketring.Limit]uint32) *peerpb.Item {
-	item := &peerpb.Item{
-		Id: o.id, Verb: uint32(o.req.Verb), Part: o.part, Each: o.req.Each, Ids: o.ids,
-		CostNanos: o.req.CostNanos, Version: o.req.Version, HintGen: o.req.Hinted, Token: []byte(o.req.Token), Charges: make([]*peerpb.Charge, charges(o.req)),
+	one := new(itemOfOne)
+	item := &one.item
+	item.Id, item.Verb, item.Part, item.Each, item.Ids = o.id, uint32(o.req.Verb), o.part, o.req.Each, o.ids
+	item.CostNanos, item.Version, item.HintGen, item.Token = o.req.CostNanos, o.req.Version, o.req.Hinted, []byte(o.req.Token)
+	if item.Charges = one.charges[:]; charges(o.req) != 1 {
+		item.Charges = make([]*peerpb.Charge, charges(o.req))
 	}
 	if o.ids != nil { // else it is in the charges
 		item.Cost = o.req.Cost
@@ -138,7 +148,11 @@ func (o *outgoing) item(f *peerpb.Frame, defs map[bucketring.Limit]uint32) *peer
 			defs[*c.Limit] = no
 			f.Defs = append(f.Defs, toDef(no, c.Limit))
 		}
-		m := &peerpb.Charge{Def: no, Key: []byte(c.Key), Cost: c.Cost, Shadow: c.Shadow, Force: c.Force, Window: c.Window}
+		m := &one.charge
+		if i > 0 {
+			m = new(peerpb.Charge)
+		}
+		m.Def, m.Key, m.Cost, m.Shadow, m.Force, m.Window = no, []byte(c.Key), c.Cost, c.Shadow, c.Force, c.Window
 		if c.ID != (bucketring.ID{}) {
 			m.Id = bytes.Clone(c.ID[:])
 		}
@@ -168,13 +182,9 @@ func (l *link) request(item *peerpb.Item) (bucketring.Request, error) {
 	case n == 0 && req.Verb > bucketring.VerbReset:
 		return req, bucketring.Invalidf("limit is missing: a call to %v has charges", req.Verb)
 	}
-	limits := make([]bucketring.Limit, n)
-	for i, c := range item.GetCharges() {
-		limit, ok := l.limits[c.GetDef()]
-		if !ok {
-			return req, bucketring.Invalidf("limit %d is not defined on this link", c.GetDef())
-		}
-		limits[i] = limit
+	limits, err := l.defined(item.GetCharges())
+	if err != nil {
+		return req, err
 	}
 	if plain(item, limits) {
 		if n > 0 {
@@ -183,9 +193,26 @@ func (l *link) request(item *peerpb.Item) (bucketring.Request, error) {
 		req.Limits = limits
 		return req, nil
 	}
-	var err error
 	req.Charges, err = fromCharges(item, limits)
 	return req, err
+}
+
+// defined returns the limits of charges, to be read only.
+func (l *link) defined(charges []*peerpb.Charge) ([]bucketring.Limit, error) {
+	var limits []bucketring.Limit
+	for i, c := range charges {
+		limit, ok := l.limits[c.GetDef()]
+		switch {
+		case !ok:
+			return nil, bucketring.Invalidf("limit %d is not defined on this link", c.GetDef())
+		case len(charges) == 1:
+			return limit, nil // it is shared by all calls with it
+		case i == 0:
+			limits = make([]bucketring.Limit, 0, len(charges))
+		}
+		limits = append(limits, limit[0])
+	}
+	return limits, nil
 }
 
 // plain reports whether the call is one that a caller can make: limits that came

@@ -110,7 +110,7 @@ func (s *PeerServer) Link(stream grpc.BidiStreamingServer[peerpb.Frame, peerpb.F
 	if err := stream.Send(&peerpb.Frame{Sent: s.now(), Hello: answer}); err != nil {
 		return err
 	}
-	l := &link{server: s, memory: m, limits: map[uint32]bucketring.Limit{}, send: stream.Send, from: Sender{hello.GetNode(), hello.GetBoot()}}
+	l := &link{server: s, memory: m, limits: map[uint32][]bucketring.Limit{}, send: stream.Send, from: Sender{hello.GetNode(), hello.GetBoot()}}
 	defer l.parked.Wait()
 	l.measure(first)
 	for {
@@ -182,11 +182,11 @@ func (s *PeerServer) now() int64 { return int64(time.Since(s.base)) }
 type link struct {
 	server *PeerServer
 	memory *memory
-	limits map[uint32]bucketring.Limit
-	offset int64 // smallest difference of the two clocks seen in this period, ns
-	before int64 // in the period before
-	since  int64 // beginning of this period
-	known  bool  // a frame was measured
+	limits map[uint32][]bucketring.Limit // one each
+	offset int64                         // smallest difference of the two clocks seen in this period, ns
+	before int64                         // in the period before
+	since  int64                         // beginning of this period
+	known  bool                          // a frame was measured
 
 	from    Sender
 	parked  sync.WaitGroup // calls that wait for their partition
@@ -244,7 +244,7 @@ func (l *link) answer(ctx context.Context, f *peerpb.Frame) (*peerpb.Frame, erro
 		if len(def.GetLimit()) > maxName || len(def.GetZone()) > maxName {
 			return nil, status.Error(codes.InvalidArgument, "transport: name of limit or zone is too long")
 		}
-		l.limits[def.GetNo()] = fromDef(def)
+		l.limits[def.GetNo()] = []bucketring.Limit{fromDef(def)}
 	}
 	if len(f.GetItems()) > frameItems {
 		return nil, status.Error(codes.InvalidArgument, "transport: too many calls in a frame")

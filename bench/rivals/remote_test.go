@@ -1,0 +1,268 @@
+// remote_test.go asks limiters that are processes of their own: bucketring through each
+// of its doors, and what is built on Redis. What counts is the processor time of the
+// server; callers need theirs too, and everything shares the machine.
+
+package rivals_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-redis/redis_rate/v10"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/client"
+	"github.com/bucketring/bucketring/internal/workload"
+)
+
+// A remote takes tokens of keys and returns how many of the calls passed.
+type remote func(ctx context.Context, keys []string) (passed int, err error)
+
+// A server is a process that limits.
+type server struct{ cmd *exec.Cmd }
+
+// launch starts a process that ends with the benchmark.
+func launch(tb testing.TB, log io.Writer, name string, args ...string) *server {
+	tb.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return &server{cmd}
+}
+
+// cpu returns the processor time that the server has used.
+func (s *server) cpu(tb testing.TB) time.Duration {
+	tb.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		tb.Skipf("skipped: the processor time of another process cannot be read here: %v", err)
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+2:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * time.Second / 100 // USER_HZ is 100 on Linux
+}
+
+// startRedis runs Debian's redis-server without a disk.
+func startRedis(tb testing.TB) (*server, *redis.Client) {
+	tb.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		tb.Skip("skipped: there is no redis-server here; apt-get install redis-server")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	addr := l.Addr().(*net.TCPAddr)
+	_ = l.Close()
+	s := launch(tb, io.Discard, path, "--port", strconv.Itoa(addr.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", tb.TempDir())
+	return s, dialRedis(tb, addr.String())
+}
+
+func dialRedis(tb testing.TB, addr string) *redis.Client {
+	tb.Helper()
+	c := redis.NewClient(&redis.Options{Addr: addr, PoolSize: 256, DisableIdentity: true})
+	tb.Cleanup(func() { _ = c.Close() })
+	for begun := time.Now(); c.Ping(context.Background()).Err() != nil; time.Sleep(10 * time.Millisecond) {
+		if time.Since(begun) > 10*time.Second {
+			tb.Fatalf("nobody answers at %s", addr)
+		}
+	}
+	return c
+}
+
+// startNode runs a node that is alone and returns the addresses of its doors.
+func startNode(tb testing.TB) (*server, map[string]string) {
+	tb.Helper()
+	binary := filepath.Join(tb.TempDir(), "bucketring")
+	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/bucketring").CombinedOutput(); err != nil {
+		tb.Fatalf("build: %v\n%s", err, out)
+	}
+	read, write := io.Pipe()
+	s := launch(tb, write, binary, "serve", "--node-name", "n1", "--log-format", "json",
+		"--listen-http=", "--listen-gossip=", "--listen-peer=", "--listen-admin=127.0.0.1:0", "--listen-grpc=127.0.0.1:0", "--listen-resp=127.0.0.1:0")
+	addrs, ready := map[string]string{}, make(chan struct{})
+	go func() {
+		for lines := bufio.NewScanner(read); lines.Scan(); {
+			var line struct{ Msg, Door, Addr string }
+			if json.Unmarshal(lines.Bytes(), &line) != nil {
+				continue
+			}
+			if line.Msg == "listening" {
+				addrs[line.Door] = line.Addr
+			}
+			if line.Msg == "ready" {
+				close(ready)
+			}
+		}
+	}()
+	select {
+	case <-ready:
+	case <-time.After(10 * time.Second):
+		tb.Fatal("the node is not ready after 10 s")
+	}
+	return s, addrs
+}
+
+// perKey is a bucket with room for all calls of a benchmark.
+var perKey = bucketring.MustParse("1000000000/1d")
+
+// asking are all who can be asked.
+var asking = []struct {
+	name  string
+	start func(tb testing.TB) (*server, remote)
+}{
+	{"bucketring_stream", func(tb testing.TB) (*server, remote) { return overGRPC(tb, false) }},
+	{"bucketring_unary", func(tb testing.TB) (*server, remote) { return overGRPC(tb, true) }},
+	{"bucketring_resp", overRESP},
+	{"redis_rate", overRedisRate},
+	{"redis_incr", overINCR},
+}
+
+func overGRPC(tb testing.TB, unary bool) (*server, remote) {
+	s, addrs := startNode(tb)
+	c, err := client.Dial(context.Background(), client.Config{Addrs: []string{addrs["grpc"]}, Unary: unary})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = c.Close() })
+	return s, func(ctx context.Context, keys []string) (passed int, err error) {
+		for _, key := range keys {
+			d, err := c.Take(ctx, bucketring.Request{Key: key, Limits: perKey, Cost: 1})
+			if err != nil {
+				return passed, err
+			}
+			if d.Allowed {
+				passed++
+			}
+		}
+		return passed, nil
+	}
+}
+
+func overRESP(tb testing.TB) (*server, remote) {
+	s, addrs := startNode(tb)
+	c := dialRedis(tb, addrs["resp"])
+	return s, func(ctx context.Context, keys []string) (passed int, err error) {
+		replies, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, key := range keys {
+				p.Do(ctx, "CL.THROTTLE", key, 999_999_999, 1_000_000_000, 86400)
+			}
+			return nil
+		})
+		for _, reply := range replies {
+			if five, err := reply.(*redis.Cmd).Int64Slice(); err == nil && len(five) == 5 && five[0] == 0 {
+				passed++
+			}
+		}
+		return passed, err
+	}
+}
+
+func overRedisRate(tb testing.TB) (*server, remote) {
+	s, c := startRedis(tb)
+	limiter := redis_rate.NewLimiter(c)
+	limit := redis_rate.Limit{Rate: 1_000_000_000, Burst: 1_000_000_000, Period: 24 * time.Hour}
+	return s, func(ctx context.Context, keys []string) (passed int, err error) {
+		for _, key := range keys {
+			r, err := limiter.Allow(ctx, key, limit)
+			if err != nil {
+				return passed, err
+			}
+			passed += r.Allowed
+		}
+		return passed, nil
+	}
+}
+
+// overINCR counts and never refuses: what Redis does at least.
+func overINCR(tb testing.TB) (*server, remote) {
+	s, c := startRedis(tb)
+	return s, func(ctx context.Context, keys []string) (passed int, err error) {
+		replies, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, key := range keys {
+				p.Incr(ctx, key)
+			}
+			return nil
+		})
+		for _, reply := range replies {
+			if reply.Err() == nil {
+				passed++
+			}
+		}
+		return passed, err
+	}
+}
+
+// BenchmarkRemote is 64 callers who each wait for their answer, and for those who can, one
+// hundred calls in a message.
+func BenchmarkRemote(b *testing.B) {
+	for _, batch := range []int{1, 100} {
+		for _, a := range asking {
+			if batch > 1 && (a.name == "bucketring_unary" || a.name == "bucketring_stream" || a.name == "redis_rate") {
+				continue // they have no batches here; a stream makes its own
+			}
+			b.Run(fmt.Sprintf("keys=uniform/callers=64/batch=%d/limiter=%s", batch, a.name), func(b *testing.B) {
+				s, take := a.start(b)
+				askRemote(b, s, take, batch)
+			})
+		}
+	}
+}
+
+func askRemote(b *testing.B, s *server, take remote, batch int) {
+	const callers = 64
+	keys := workload.Uniform(10_000, seed)
+	var passed atomic.Int64
+	var failed atomic.Pointer[error]
+	var all sync.WaitGroup
+	used := s.cpu(b)
+	b.ResetTimer()
+	for caller := range callers {
+		all.Go(func() {
+			stream, asked := keys.StreamOf(caller, callers), make([]string, batch)
+			for range b.N*(caller+1)/callers - b.N*caller/callers {
+				for i := range asked {
+					asked[i] = stream.Next()
+				}
+				n, err := take(context.Background(), asked)
+				if passed.Add(int64(n)); err != nil {
+					failed.Store(&err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.StopTimer()
+	if err := failed.Load(); err != nil {
+		b.Fatal(*err)
+	}
+	decisions := int64(b.N * batch)
+	if passed.Load() != decisions {
+		b.Fatalf("%d of %d calls passed, want all", passed.Load(), decisions)
+	}
+	b.ReportMetric(float64(s.cpu(b)-used)/float64(decisions), "server-cpu-ns/decision")
+	b.ReportMetric(float64(decisions)/b.Elapsed().Seconds(), "decisions/s")
+}

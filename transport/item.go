@@ -216,14 +216,14 @@ func (l *link) defined(charges []*peerpb.Charge) ([]bucketring.Limit, error) {
 }
 
 // plain reports whether the call is one that a caller can make: limits that came
-// with it, and one key for all, which says where they are counted.
+// with it, of no policy, and one key for all, which says where they are counted.
 func plain(item *peerpb.Item, limits []bucketring.Limit) bool {
 	if item.GetPart() != 0 || item.GetEach() || len(item.GetToken()) > 0 || item.GetVerb() > uint32(bucketring.VerbReset) {
 		return false
 	}
 	for i, c := range item.GetCharges() {
 		first := item.Charges[0]
-		if limits[i].ID != 0 || c.GetShadow() || c.GetForce() || c.GetWindow() != 0 || len(c.GetId()) > 0 ||
+		if limits[i].ID != 0 && limits[i].Algorithm != bucketring.Cell || c.GetShadow() || c.GetForce() || c.GetWindow() != 0 || len(c.GetId()) > 0 ||
 			c.GetCost() != first.GetCost() || !bytes.Equal(c.GetKey(), first.GetKey()) {
 			return false
 		}

@@ -33,6 +33,7 @@ type config struct {
 	DataSync  string
 	Insecure  bool
 	Budget    time.Duration
+	RESP      respConfig
 	MaxKeys   int64
 	MaxMemory int64 // bytes; 0 means a share of the memory limit
 	Drain     time.Duration
@@ -41,7 +42,12 @@ type config struct {
 }
 
 // A listen holds the addresses of the listeners; empty is off.
-type listen struct{ HTTP, GRPC, Gossip, Admin, Peer string }
+type listen struct{ HTTP, GRPC, Gossip, Admin, RESP, Peer string }
+
+type respConfig struct {
+	Unavailable bucketring.Unavailable
+	Idle        time.Duration // 0 is for ever
+}
 
 type clusterConfig struct {
 	Join           []string

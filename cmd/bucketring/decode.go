@@ -24,8 +24,9 @@ func (src *source) decode() (*config, error) {
 		NodeName: d.text("node.name"),
 		Listen: listen{
 			HTTP: d.address("listen.http"), GRPC: d.address("listen.grpc"), Gossip: d.address("listen.gossip"),
-			Admin: d.address("listen.admin"), Peer: d.address("listen.peer"),
+			Admin: d.address("listen.admin"), RESP: d.address("listen.resp"), Peer: d.address("listen.peer"),
 		},
+		RESP:      respConfig{Unavailable: d.unavailable("resp.on-unavailable"), Idle: d.duration("resp.idle-timeout")},
 		Advertise: d.text("advertise-addr"),
 		Cluster: clusterConfig{
 			Join: d.seeds("cluster.join"), Label: d.text("cluster.label"), BootstrapAfter: d.duration("cluster.bootstrap-after"),
@@ -154,6 +155,17 @@ func (d *decoder) bytes(key string) int64 {
 		return 0
 	}
 	return limits[0].Amount
+}
+
+// unavailable reads what decides without the owner.
+func (d *decoder) unavailable(key string) bucketring.Unavailable {
+	word := d.choice(key, "local", "allow", "deny")
+	for _, u := range []bucketring.Unavailable{bucketring.UnavailableAllow, bucketring.UnavailableDeny} {
+		if u.String() == word {
+			return u
+		}
+	}
+	return bucketring.UnavailableLocal
 }
 
 func (d *decoder) choice(key string, words ...string) string {

@@ -32,7 +32,7 @@ func welcome(s *server) string {
 	at := s.addresses()
 	var b strings.Builder
 	for _, door := range []struct{ name, format string }{
-		{"http", "  HTTP     http://%s\n"}, {"grpc", "  gRPC     %s\n"}, {"admin", "  metrics  http://%s/metrics\n"},
+		{"http", "  HTTP     http://%s\n"}, {"grpc", "  gRPC     %s\n"}, {"resp", "  Redis    %s\n"}, {"admin", "  metrics  http://%s/metrics\n"},
 		{"http", "  try      curl -i 'http://%s/v1/take?key=alice&limit=3/m'\n"},
 		{"http", "  or       bucketring take alice 3/m --addr %s\n"},
 	} {

@@ -16,7 +16,8 @@ import (
 func startDev(t *testing.T, args ...string) *testNode {
 	t.Helper()
 	line := []string{"bucketring", "dev", "--node-name", "dev", "--log-format", "json",
-		"--listen-http", "127.0.0.1:0", "--listen-grpc", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0"}
+		"--listen-http", "127.0.0.1:0", "--listen-grpc", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0",
+		"--listen-resp", "127.0.0.1:0"}
 	n := &testNode{running: start(t, append(line, args...)...), name: "dev"}
 	if err := n.awaitReady(); err != nil {
 		t.Fatal(err)

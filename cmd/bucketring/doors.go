@@ -22,13 +22,14 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/bucketring/bucketring/internal/httpapi"
+	"github.com/bucketring/bucketring/internal/resp"
 	"github.com/bucketring/bucketring/transport/limitpb"
 )
 
 // doors are the sockets of a node; nil or empty is off. Gossip opens its own.
 type doors struct {
-	http, grpc, admin, peer net.Listener
-	gossip                  string
+	http, grpc, admin, resp, peer net.Listener
+	gossip                        string
 
 	health  *health.Server
 	closers []func(context.Context) // in the order in which they close
@@ -46,7 +47,7 @@ func (d *doors) open(at listen, bind func(addr string) (net.Listener, error)) er
 		to         *net.Listener
 	}{
 		{"listen-http", at.HTTP, &d.http}, {"listen-grpc", at.GRPC, &d.grpc},
-		{"listen-admin", at.Admin, &d.admin}, {"listen-peer", at.Peer, &d.peer},
+		{"listen-admin", at.Admin, &d.admin}, {"listen-resp", at.RESP, &d.resp}, {"listen-peer", at.Peer, &d.peer},
 	} {
 		if door.addr == "" {
 			continue
@@ -62,7 +63,7 @@ func (d *doors) open(at listen, bind func(addr string) (net.Listener, error)) er
 }
 
 func (d *doors) closeSockets() {
-	for _, l := range []net.Listener{d.http, d.grpc, d.admin, d.peer} {
+	for _, l := range []net.Listener{d.http, d.grpc, d.admin, d.resp, d.peer} {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -81,6 +82,9 @@ func (s *server) serveClients(group *errgroup.Group) {
 		s.doors.closers = append(s.doors.closers, func(context.Context) { s.api.EndStreams() })
 		s.doors.serveGRPC(group, "grpc", s.doors.grpc, g)
 	}
+	if s.doors.resp != nil {
+		s.doors.serveRESP(group, s.doors.resp, s.resp)
+	}
 	for name, addr := range s.addresses() {
 		s.log.Info("listening", "door", name, "addr", addr)
 	}
@@ -90,7 +94,8 @@ func (s *server) serveClients(group *errgroup.Group) {
 func (s *server) addresses() map[string]string {
 	all := map[string]string{}
 	for name, l := range map[string]net.Listener{
-		"http": s.doors.http, "grpc": s.doors.grpc, "admin": s.doors.admin, "peer": s.doors.peer,
+		"http": s.doors.http, "grpc": s.doors.grpc, "admin": s.doors.admin, "resp": s.doors.resp,
+		"peer": s.doors.peer,
 	} {
 		if l != nil {
 			all[name] = l.Addr().String()
@@ -133,6 +138,16 @@ func (d *doors) serveGRPC(group *errgroup.Group, name string, l net.Listener, se
 	})
 }
 
+func (d *doors) serveRESP(group *errgroup.Group, l net.Listener, server *resp.Server) {
+	group.Go(func() error {
+		if err := server.Serve(l); err != nil {
+			return fmt.Errorf("serve resp: %w", err)
+		}
+		return nil
+	})
+	d.closers = append(d.closers, func(ctx context.Context) { _ = server.Shutdown(ctx) }) // it has closed, whatever it says
+}
+
 // notServing tells those who watch gRPC health to go elsewhere.
 func (d *doors) notServing() { d.health.Shutdown() }
 
@@ -169,6 +184,9 @@ func errorLog(log *slog.Logger) *stdlog.Logger {
 
 // checkExposure refuses listeners that strangers could reach.
 func checkExposure(cfg *config) error {
+	if addr := cfg.Listen.RESP; addr != "" && !isLoopback(addr) {
+		return fmt.Errorf("--listen-resp %s can be reached by strangers, and Redis clients cannot prove yet who they are: bind it to 127.0.0.1", addr)
+	}
 	if cfg.Insecure {
 		return nil
 	}

@@ -95,7 +95,7 @@ func runNode(ts *testscript.TestScript, neg bool, args []string) {
 	line := serveCommandLine(name)
 	line[1] = args[1]
 	if args[1] == "dev" {
-		line = append(line, "--listen-gossip=", "--listen-peer=")
+		line = append(line, "--listen-gossip=", "--listen-peer=", "--listen-resp=127.0.0.1:0")
 	}
 	p, err := launch(ts.MkAbs("."), childEnv(), append(line, args[2:]...)...)
 	ts.Check(err)

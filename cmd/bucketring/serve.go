@@ -20,6 +20,7 @@ import (
 	"github.com/bucketring/bucketring/cluster"
 	"github.com/bucketring/bucketring/internal/httpapi"
 	"github.com/bucketring/bucketring/internal/metrics"
+	"github.com/bucketring/bucketring/internal/resp"
 	"github.com/bucketring/bucketring/internal/store"
 	"github.com/bucketring/bucketring/node"
 	"github.com/bucketring/bucketring/ring"
@@ -76,6 +77,7 @@ type server struct {
 	pool    *transport.Pool
 	peers   *transport.PeerServer
 	api     *transport.Server
+	resp    *resp.Server
 	http    *httpapi.Handler
 	health  readiness
 	members membership
@@ -205,6 +207,7 @@ func (s *server) wire() error {
 	}
 	s.peers = transport.NewPeerServer(peers, s.node.Local())
 	s.api = transport.NewServer(s.node.Door("grpc"))
+	s.resp = newRESP(s)
 	s.http = httpapi.New(httpapi.Config{
 		Limiter: s.node.Door("http"), Policies: s.node.Policies, View: (*view)(s), Health: &httpapi.Health{Checks: s.health.checks}, Logger: s.log,
 	})
@@ -226,6 +229,17 @@ func memoryFor(cfg *config) int64 {
 	return limit / 10 * 6
 }
 
+// newRESP makes the door for Redis clients.
+func newRESP(s *server) *resp.Server {
+	idle := s.cfg.RESP.Idle
+	if idle == 0 {
+		idle = -1 // for ever
+	}
+	return resp.NewServer(resp.Config{
+		Limiter: s.node.Door("resp"), Unavailable: s.cfg.RESP.Unavailable, IdleTimeout: idle, Version: version, Logger: s.log,
+	})
+}
+
 // run starts what must work before the node joins: its upkeep, the listener for
 // peers, which will ask at once, and that for operators, who may look on.
 func (s *server) run(ctx context.Context, group *errgroup.Group) {
@@ -242,6 +256,7 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 		Node: s.node.Stats, Policies: s.policyStats, Version: version, Insecure: s.cfg.Insecure,
 		Panics: map[string]func() int64{
 			"http": func() int64 { return int64(s.http.Stats().Panics) }, "grpc": s.api.Panics,
+			"resp": func() int64 { return int64(s.resp.Stats().Panics) },
 		},
 	}
 	if s.disk != nil {

@@ -21,9 +21,9 @@ type setting struct {
 
 // settings are sorted as an operator would read them.
 func settings(dev bool) []setting {
-	gossip, peers := "127.0.0.1:7752", "127.0.0.1:7755"
+	gossip, peers, redis := "127.0.0.1:7752", "127.0.0.1:7755", ""
 	if dev {
-		gossip, peers = "", ""
+		gossip, peers, redis = "", "", "127.0.0.1:7754"
 	}
 	return []setting{
 		{"node.name", "", "name of this node, stable over restarts, 1 to 63 bytes of a-z 0-9 . - (default the host name)"},
@@ -31,6 +31,7 @@ func settings(dev bool) []setting {
 		{"listen.grpc", "127.0.0.1:7751", "address of the gRPC API; empty switches it off"},
 		{"listen.gossip", gossip, "address of gossip, TCP and UDP; empty for a node that stays alone"},
 		{"listen.admin", "127.0.0.1:7753", "address of metrics, pprof and probes; empty switches it off"},
+		{"listen.resp", redis, "address for Redis clients, on loopback; empty switches it off"},
 		{"listen.peer", peers, "address for other nodes' calls; empty for a node that stays alone"},
 		{"advertise-addr", "", "host under which other nodes reach this one, or a template such as {{ GetPrivateIP }}"},
 		{"cluster.join", []string{}, "other nodes, comma separated: host:port, dns+host:port or dnssrv+name"},
@@ -42,6 +43,8 @@ func settings(dev bool) []setting {
 		{"data-dir", "", "folder for counters of an hour and longer, levels and long leases; empty keeps them in memory alone"},
 		{"data-sync", "interval", "when what was written must survive a power cut: interval (each second) or never"},
 		{"forward-budget", 25 * time.Millisecond, "how long a call may wait for the node that owns its key"},
+		{"resp.on-unavailable", "local", "what decides CL.THROTTLE while the owner of a key is away: local, allow or deny"},
+		{"resp.idle-timeout", 5 * time.Minute, "how long a Redis client may say nothing; 0 is for ever"},
 		{"max-keys", int64(0), "most counters kept; 0 leaves it to max-memory"},
 		{"max-memory", "", "most memory for counters, such as 512MiB (default 60 % of the memory limit)"},
 		{"drain-timeout", 30 * time.Second, "most time from SIGTERM to exit"},

@@ -1,0 +1,42 @@
+// Package resp is the Redis door: it serves rate limits to any client that speaks
+// the Redis protocol, from a [bucketring.Limiter].
+//
+// # Model
+//
+// A client sends CL.THROTTLE, the command of redis-cell, and gets its five numbers.
+// One call is one [bucketring.Request] with a limit of [bucketring.Cell] that it
+// brings along, and the [bucketring.Decision] becomes the reply:
+//
+//	bytes -> decoder -> command -> Request -> Limiter -> Decision -> reply -> bytes
+//
+// DEL and EXISTS look after buckets; PING, HELLO, AUTH, CLIENT, INFO and the like
+// are what clients say before their user's first command. A connection speaks RESP2
+// until it asks for RESP3 with HELLO 3.
+//
+// Bounds hold before memory is spent: a length that a client announces reserves
+// nothing, only bytes that have arrived do. Command, argument, line, commands in
+// flight, unread replies and connections each have a bound; decode.go and conn.go
+// name them. Who breaks one of a command's bounds gets an error and is cut off.
+//
+// # Order
+//
+// Replies leave in the order of the commands. A command that the Limiter cannot
+// decide at once, because another node has to, is carried out beside the connection:
+// those behind it on other keys go on and only their replies wait. Commands of one
+// connection on one key take effect in their order.
+//
+// # What it does not do
+//
+// It decides nothing, keeps no key, knows no ring and opens no socket. There are no
+// other data types, scripts, transactions, subscriptions and databases: what is not
+// offered gets the error for an unknown command. A key is never logged.
+//
+// # Concurrency
+//
+// A [Server] is safe for concurrent use. A connection has two goroutines, one that
+// reads and decides and one that writes, and one more for each key on which a
+// command waits for another node. A panic costs the one command in which it happened.
+//
+// Read next: server.go, conn.go, queue.go, then command.go, throttle.go, keys.go and job.go;
+// decode.go and encode.go stand for themselves.
+package resp

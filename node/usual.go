@@ -20,14 +20,18 @@ func isUsual(req *bucketring.Request) bool {
 		l.Unavailable <= bucketring.UnavailableDeny && l.Accuracy <= bucketring.Strict
 }
 
-// TakeNow is Take for what needs no other node and no wait. It reports whether req was
-// that; else it has done nothing. d is empty before.
+// TakeNow is Take for what needs no other node and no wait: a call that brings its limits
+// along, of a key that is here or that its owner has denied just now. It reports whether
+// req was that; else it has done nothing. d is empty before.
 func (n *Node) TakeNow(req *bucketring.Request, d *bucketring.Decision) (done bool) {
-	if !isUsual(req) {
-		return false
+	if isUsual(req) && n.local.takeUsual(n.local.placer.Key("", req.Key), req, d) {
+		return true
+	}
+	if req.Namespace != "" || req.Verb > bucketring.VerbReset || leases(req.Limits) || checkInline(req) != nil {
+		return false // Take says what is wrong
 	}
 	hash := n.local.placer.Key("", req.Key)
-	return n.local.takeUsual(hash, req, d) || n.local.remember(hash, req, d)
+	return n.local.decide(hash, req, d) || n.local.remember(hash, req, d)
 }
 
 // takeUsual decides such a call into d, which is empty, if its counter is here already and

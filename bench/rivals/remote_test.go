@@ -96,7 +96,7 @@ func dialRedis(tb testing.TB, addr string) *redis.Client {
 func startNode(tb testing.TB) (*server, map[string]string) {
 	tb.Helper()
 	binary := filepath.Join(tb.TempDir(), "bucketring")
-	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/bucketring").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "-C", "../..", "build", "-o", binary, "./cmd/bucketring").CombinedOutput(); err != nil {
 		tb.Fatalf("build: %v\n%s", err, out)
 	}
 	read, write := io.Pipe()

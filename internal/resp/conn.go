@@ -51,11 +51,12 @@ type conn struct {
 
 	draining atomic.Bool // reading ends soon
 
+	direct *direct
 	queue
 }
 
 func newConn(s *Server, nc net.Conn, id int64) *conn {
-	c := &conn{server: s, net: nc, id: id, decoder: newDecoder()}
+	c := &conn{server: s, net: nc, id: id, decoder: newDecoder(), direct: newDirect(nc)}
 	c.start()
 	c.begin()
 	return c
@@ -163,6 +164,9 @@ func (c *conn) flush() {
 		return
 	}
 	c.mu.Lock()
+	if c.isIdle() {
+		c.out = c.out[:copy(c.out, c.out[c.direct.write(c.out):])]
+	}
 	overrun := c.handOver()
 	c.mu.Unlock()
 	if overrun {

@@ -288,9 +288,6 @@ func parseInt(b []byte) (n int64, ok bool) {
 	return int64(u), true
 }
 
-// pending is the number of bytes that arrived and are not understood yet.
-func (d *decoder) pending() int { return len(d.buf) - d.start }
-
 // fill reads once from r and keeps what comes. The words of the last command are
 // gone then.
 func (d *decoder) fill(r io.Reader) error {

@@ -56,7 +56,7 @@ func (q *queue) start() {
 // overrun says that the client reads too little. q.mu is held.
 func (q *queue) add(out []byte, commands int) (spare []byte, overrun bool) {
 	switch {
-	case q.dead:
+	case q.dead || len(out) == 0:
 		return out[:0], false
 	case q.last != nil:
 		q.last.behind = append(q.last.behind, out...)
@@ -71,6 +71,12 @@ func (q *queue) add(out []byte, commands int) (spare []byte, overrun bool) {
 	}
 	q.more.Signal()
 	return out[:0], len(q.ready)+q.writing > maxUnread
+}
+
+// isIdle reports whether nothing is to be written before what comes next, nor at the same
+// time. q.mu is held.
+func (q *queue) isIdle() bool {
+	return q.first == nil && len(q.ready) == 0 && q.writing == 0 && !q.dead
 }
 
 // open appends s, for which jobs have to be done, and returns those that can begin

@@ -194,11 +194,12 @@ func readReply(r *bufio.Reader) (string, error) {
 
 // numbers is the reply that is a list of integers.
 func numbers(all ...int64) string {
-	text := fmt.Sprintf("*%d\r\n", len(all))
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("*%d\r\n", len(all)))
 	for _, n := range all {
-		text += fmt.Sprintf(":%d\r\n", n)
+		text.WriteString(fmt.Sprintf(":%d\r\n", n))
 	}
-	return text
+	return text.String()
 }
 
 // bulk is the reply that is a text.

@@ -180,14 +180,14 @@ func TestRepliesOfOneReadLeaveTogether(t *testing.T) {
 	conn := &counted{Conn: theirs}
 	d.pipes.conns <- conn
 	go func() { _, _ = io.WriteString(ours, strings.Repeat("PING\r\nCL.THROTTLE k 9 1 1\r\n", 100)) }()
-	want := ""
+	var want strings.Builder
 	for i := range 100 {
 		taken := min(int64(i), 9) + 1
-		want += "+PONG\r\n" + numbers(map[bool]int64{true: 1}[i > 9], 10, 10-taken, map[bool]int64{true: 1, false: -1}[i > 9], taken)
+		want.WriteString("+PONG\r\n" + numbers(map[bool]int64{true: 1}[i > 9], 10, 10-taken, map[bool]int64{true: 1, false: -1}[i > 9], taken))
 	}
-	got := make([]byte, len(want))
-	if _, err := io.ReadFull(ours, got); err != nil || string(got) != want {
-		t.Errorf("got %v (-want +got)\n%s", err, cmp.Diff(want, string(got)))
+	got := make([]byte, len(want.String()))
+	if _, err := io.ReadFull(ours, got); err != nil || string(got) != want.String() {
+		t.Errorf("got %v (-want +got)\n%s", err, cmp.Diff(want.String(), string(got)))
 	}
 	if n := conn.writes.Load(); n != 1 {
 		t.Errorf("200 replies left in %d writes", n)

@@ -19,5 +19,5 @@ load=$(cut -d' ' -f1 /proc/loadavg 2>/dev/null || echo unknown)
 	# The collector's benchmark has a heap of its own size: it needs one run, not five.
 	go test -run '^$' -bench '^Benchmark[^C]' -count "$count" -benchtime "$time" -timeout 2h ./bench
 	go test -run '^$' -bench '^BenchmarkCollect' -benchtime 5x -timeout 30m ./bench
-	go -C bench/rivals test -run '^$' -bench 'Take' -count "$count" -benchtime "$time" -timeout 2h . | sed 's/^BenchmarkTake/BenchmarkRivals/'
+	go -C bench/rivals test -run '^$' -bench 'Take|Remote' -count "$count" -benchtime "$time" -timeout 2h . | sed 's/^BenchmarkTake/BenchmarkRivals/'
 } | tee "$out"

@@ -22,6 +22,7 @@ var page = template.Must(template.ParseFS(files, "page.html"))
 type result struct {
 	Name   string
 	About  []benchfmt.Config // what it says of machine, commit and command
+	Broken []string // benchmarks that failed and brought no figures
 	Tables []table
 	Plots  []template.HTML
 }
@@ -67,8 +68,8 @@ func read(name string) (*result, error) {
 				r.About = line.Clone().Config
 			}
 			runs.add(line)
-		case *benchfmt.SyntaxError:
-			return nil, line
+		case *benchfmt.SyntaxError: // a benchmark that failed breaks off its line
+			r.Broken = append(r.Broken, line.Error())
 		}
 	}
 	if err := lines.Err(); err != nil {

@@ -74,7 +74,7 @@ type row struct {
 
 // columns are the units worth a column, in this order. Others are not shown.
 var columns = []string{
-	"ns/op", "decisions/s", "cpu-ns/decision", "p50-us", "p99-us", "p99.9-us",
+	"ns/op", "decisions/s", "cpu-ns/decision", "server-cpu-ns/decision", "p50-us", "p99-us", "p99.9-us",
 	"bytes/key", "worst-pause-ms", "B/op", "allocs/op", "refused/op", "over-admitted",
 }
 
@@ -131,7 +131,8 @@ var floors = []struct{ path, unit, floor string }{
 func (r *runs) floor(benchmark string) string {
 	parts := strings.Split(benchmark, "/")
 	for _, f := range floors {
-		if parts[0] == "Floor" || !slices.Contains(parts, f.path) {
+		_, _, decides := r.median(benchmark, "decisions/s")
+		if parts[0] == "Floor" || !decides || !slices.Contains(parts, f.path) {
 			continue
 		}
 		name := f.floor

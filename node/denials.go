@@ -16,7 +16,7 @@ import (
 
 const (
 	denialLines   = 256
-	denialsOfLine = 256
+	denialsOfLine = 64
 	// holdsFor is how long a denial is believed at most, and how long the owner remembers
 	// that it has said one.
 	holdsFor = int64(time.Second)

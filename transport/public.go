@@ -81,14 +81,13 @@ type answered struct {
 	retry    int64
 }
 
-// toStreamed writes the answer to a call of a stream.
-func toStreamed(id uint64, d *bucketring.Decision) *limitpb.StreamResponse {
+// toAnswer writes an answer.
+func toAnswer(d *bucketring.Decision) *answered {
 	a := new(answered)
 	a.write(d)
 	a.result.Decision = &a.decision
 	a.answer.Result = &a.result
-	a.response.Id, a.response.Answer = id, &a.answer
-	return &a.response
+	return a
 }
 
 func toDecision(d *bucketring.Decision) *limitpb.Decision {

@@ -145,15 +145,29 @@ func (s *Server) answer(ctx context.Context, verb bucketring.Verb, m *limitpb.Ta
 	return &limitpb.Answer{Result: &limitpb.Answer_Decision{Decision: d}}
 }
 
-// TakeBatch implements limitpb.LimiterServer.
+// TakeBatch implements limitpb.LimiterServer. What needs no other node is decided first;
+// of the rest, calls of one key, or of policies, follow each other, and other keys do not
+// wait for them.
 func (s *Server) TakeBatch(ctx context.Context, m *limitpb.TakeBatchRequest) (*limitpb.TakeBatchResponse, error) {
 	if len(m.GetRequests()) > maxBatch {
 		return nil, status.Errorf(codes.OutOfRange, "%d requests in a batch, at most %d are allowed: send several batches",
 			len(m.GetRequests()), maxBatch)
 	}
 	answers := make([]*limitpb.Answer, len(m.GetRequests()))
+	waiting := map[string][]int{} // by key
 	for i, r := range m.GetRequests() {
-		answers[i] = s.answer(ctx, bucketring.VerbTake, r)
+		if answers[i] = s.answerNow(r); answers[i] == nil {
+			waiting[r.GetKey()] = append(waiting[r.GetKey()], i)
+		}
 	}
+	var deciding sync.WaitGroup
+	for _, of := range waiting {
+		deciding.Go(func() {
+			for _, i := range of {
+				answers[i] = s.answer(ctx, bucketring.VerbTake, m.GetRequests()[i])
+			}
+		})
+	}
+	deciding.Wait()
 	return &limitpb.TakeBatchResponse{Answers: answers}, nil
 }

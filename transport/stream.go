@@ -130,8 +130,11 @@ func (c *streamed) begin(answers []*limitpb.StreamResponse, m *limitpb.StreamReq
 		answers = nil
 		c.places <- struct{}{}
 	}
-	if a := c.server.answerNow(m); a != nil {
-		return append(answers, a)
+	if m.GetVerb() == limitpb.Verb_TAKE {
+		if a := c.server.prompted(m.GetRequest()); a != nil {
+			a.response.Id, a.response.Answer = m.GetId(), &a.answer
+			return append(answers, &a.response)
+		}
 	}
 	c.deciding.Go(func() {
 		ctx, cancel := context.WithCancel(c.stream.Context())
@@ -144,20 +147,28 @@ func (c *streamed) begin(answers []*limitpb.StreamResponse, m *limitpb.StreamReq
 	return answers
 }
 
-// answerNow answers a request that needs no other node; nil if it may.
-func (s *Server) answerNow(m *limitpb.StreamRequest) (answer *limitpb.StreamResponse) {
-	if s.prompt == nil || m.GetVerb() != limitpb.Verb_TAKE {
+// answerNow answers a take that needs no other node; nil if it may.
+func (s *Server) answerNow(m *limitpb.TakeRequest) *limitpb.Answer {
+	if a := s.prompted(m); a != nil {
+		return &a.answer
+	}
+	return nil
+}
+
+func (s *Server) prompted(m *limitpb.TakeRequest) *answered {
+	if s.prompt == nil {
 		return nil
 	}
 	var d bucketring.Decision
-	done, err := s.takeNow(m.GetRequest(), &d)
-	switch {
+	switch done, err := s.takeNow(m, &d); {
 	case err != nil:
-		return &limitpb.StreamResponse{Id: m.GetId(), Answer: &limitpb.Answer{Result: &limitpb.Answer_Error{Error: toError(err)}}}
+		a := new(answered)
+		a.answer.Result = &limitpb.Answer_Error{Error: toError(err)}
+		return a
 	case !done:
 		return nil
 	}
-	return toStreamed(m.GetId(), &d)
+	return toAnswer(&d)
 }
 
 func (s *Server) takeNow(m *limitpb.TakeRequest, d *bucketring.Decision) (done bool, err error) {

@@ -22,7 +22,7 @@ var page = template.Must(template.ParseFS(files, "page.html"))
 type result struct {
 	Name   string
 	About  []benchfmt.Config // what it says of machine, commit and command
-	Broken []string // benchmarks that failed and brought no figures
+	Broken []string          // benchmarks that failed and brought no figures
 	Tables []table
 	Plots  []template.HTML
 }

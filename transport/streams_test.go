@@ -282,3 +282,42 @@ func TestStreamClientCloses(t *testing.T) {
 		wantUnavailable(t, "later", err)
 	})
 }
+
+// TestBatchDoesNotWaitForSingleKeys: keys that other nodes have to decide are decided side
+// by side, one key's calls in their order.
+func TestBatchDoesNotWaitForSingleKeys(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		o, other, costs := &promptOwner{}, make(chan struct{}), []int64{}
+		o.decide = func(_ context.Context, req bucketring.Request) (bucketring.Decision, error) {
+			switch req.Key {
+			case "slow first":
+				<-other
+				costs = append(costs, req.Cost)
+			case "slow second":
+				close(other)
+			}
+			return allow(req), nil
+		}
+		api := limitpb.NewLimiterClient(w.serve(transport.NewServer(o)))
+		m := &limitpb.TakeBatchRequest{}
+		for i, key := range []string{"slow first", "fast", "slow first", "slow second", ""} {
+			cost := int64(i)
+			m.Requests = append(m.Requests, &limitpb.TakeRequest{Key: key, Limit: "10/m", Cost: &cost})
+		}
+		answers, err := api.TakeBatch(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, a := range answers.GetAnswers() {
+			if last := i == 4; a.GetDecision().GetAllowed() == last || (a.GetError() != nil) != last {
+				t.Errorf("answer %d = %v, want all allowed but the last, which has no key", i, a)
+			}
+			if d := a.GetDecision(); d != nil && d.GetRemaining() != 10-int64(i) {
+				t.Errorf("answer %d has %d remaining, want that of its own cost", i, d.GetRemaining())
+			}
+		}
+		if len(costs) != 2 || costs[0] != 0 || costs[1] != 2 {
+			t.Errorf("calls of one key were decided with costs %v, want 0 and then 2", costs)
+		}
+	})
+}

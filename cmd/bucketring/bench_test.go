@@ -12,7 +12,7 @@ import (
 // TestBench: of fresh keys exactly their limit is admitted, through each door, and a
 // target that cannot be met is told.
 func TestBench(t *testing.T) {
-	nodes, _ := startCluster(t, 2)
+	nodes, _ := startCluster(t, 2, "--forward-budget", "5s")
 	doors := nodes[0].doors()
 	for _, args := range [][]string{
 		{"--door", "grpc", "--addr", doors["grpc"] + "," + nodes[1].doors()["grpc"]},

@@ -46,6 +46,7 @@ type listen struct{ HTTP, GRPC, Gossip, Admin, RESP, Peer string }
 
 type respConfig struct {
 	Unavailable bucketring.Unavailable
+	Budget      time.Duration
 	Idle        time.Duration // 0 is for ever
 }
 

@@ -26,7 +26,7 @@ func (src *source) decode() (*config, error) {
 			HTTP: d.address("listen.http"), GRPC: d.address("listen.grpc"), Gossip: d.address("listen.gossip"),
 			Admin: d.address("listen.admin"), RESP: d.address("listen.resp"), Peer: d.address("listen.peer"),
 		},
-		RESP:      respConfig{Unavailable: d.unavailable("resp.on-unavailable"), Idle: d.duration("resp.idle-timeout")},
+		RESP:      respConfig{Unavailable: d.unavailable("resp.on-unavailable"), Budget: d.duration("resp.forward-budget"), Idle: d.duration("resp.idle-timeout")},
 		Advertise: d.text("advertise-addr"),
 		Cluster: clusterConfig{
 			Join: d.seeds("cluster.join"), Label: d.text("cluster.label"), BootstrapAfter: d.duration("cluster.bootstrap-after"),

@@ -55,7 +55,7 @@ print(r.delete("py"))
 // TestRedisDoorInACluster: one bucket, whichever node a Redis client asks, also by way of
 // the bench command; HTTP has buckets of its own.
 func TestRedisDoorInACluster(t *testing.T) {
-	nodes, _ := startCluster(t, 3, "--listen-resp", "127.0.0.1:0")
+	nodes, _ := startCluster(t, 3, "--listen-resp", "127.0.0.1:0", "--forward-budget", "5s", "--resp-forward-budget", "5s")
 	var addrs []string
 	for _, n := range nodes {
 		addrs = append(addrs, n.doors()["resp"])

@@ -236,7 +236,8 @@ func newRESP(s *server) *resp.Server {
 		idle = -1 // for ever
 	}
 	return resp.NewServer(resp.Config{
-		Limiter: s.node.Door("resp"), Unavailable: s.cfg.RESP.Unavailable, IdleTimeout: idle, Version: version, Logger: s.log,
+		Limiter: s.node.Door("resp"), Unavailable: s.cfg.RESP.Unavailable, ForwardWithin: s.cfg.RESP.Budget, IdleTimeout: idle,
+		Version: version, Logger: s.log,
 	})
 }
 

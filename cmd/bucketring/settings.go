@@ -44,6 +44,7 @@ func settings(dev bool) []setting {
 		{"data-sync", "interval", "when what was written must survive a power cut: interval (each second) or never"},
 		{"forward-budget", 25 * time.Millisecond, "how long a call may wait for the node that owns its key"},
 		{"resp.on-unavailable", "local", "what decides CL.THROTTLE while the owner of a key is away: local, allow or deny"},
+		{"resp.forward-budget", 10 * time.Millisecond, "how long a Redis client's command may wait for the node that owns its key"},
 		{"resp.idle-timeout", 5 * time.Minute, "how long a Redis client may say nothing; 0 is for ever"},
 		{"max-keys", int64(0), "most counters kept; 0 leaves it to max-memory"},
 		{"max-memory", "", "most memory for counters, such as 512MiB (default 60 % of the memory limit)"},

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,8 +33,8 @@ import (
 // A remote takes tokens of keys and returns how many of the calls passed.
 type remote func(ctx context.Context, keys []string) (passed int, err error)
 
-// A server is a process that limits.
-type server struct{ cmd *exec.Cmd }
+// A server is what limits: one process or several.
+type server struct{ cmds []*exec.Cmd }
 
 // launch starts a process that ends with the benchmark.
 func launch(tb testing.TB, log io.Writer, name string, args ...string) *server {
@@ -47,20 +48,23 @@ func launch(tb testing.TB, log io.Writer, name string, args ...string) *server {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	return &server{cmd}
+	return &server{[]*exec.Cmd{cmd}}
 }
 
 // cpu returns the processor time that the server has used.
-func (s *server) cpu(tb testing.TB) time.Duration {
+func (s *server) cpu(tb testing.TB) (used time.Duration) {
 	tb.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	if err != nil {
-		tb.Skipf("skipped: the processor time of another process cannot be read here: %v", err)
+	for _, cmd := range s.cmds {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+		if err != nil {
+			tb.Skipf("skipped: the processor time of another process cannot be read here: %v", err)
+		}
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+2:]))
+		user, _ := strconv.Atoi(fields[11])
+		system, _ := strconv.Atoi(fields[12])
+		used += time.Duration(user+system) * time.Second / 100 // USER_HZ is 100 on Linux
 	}
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+2:]))
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * time.Second / 100 // USER_HZ is 100 on Linux
+	return used
 }
 
 // startRedis runs Debian's redis-server without a disk.
@@ -92,37 +96,73 @@ func dialRedis(tb testing.TB, addr string) *redis.Client {
 	return c
 }
 
-// startNode runs a node that is alone and returns the addresses of its doors.
-func startNode(tb testing.TB) (*server, map[string]string) {
-	tb.Helper()
-	binary := filepath.Join(tb.TempDir(), "bucketring")
-	if out, err := exec.Command("go", "-C", "../..", "build", "-o", binary, "./cmd/bucketring").CombinedOutput(); err != nil {
-		tb.Fatalf("build: %v\n%s", err, out)
+// binary builds bucketring once.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "rivals")
+	if err != nil {
+		return "", err
 	}
-	read, write := io.Pipe()
-	s := launch(tb, write, binary, "serve", "--node-name", "n1", "--log-format", "json",
-		"--listen-http=", "--listen-gossip=", "--listen-peer=", "--listen-admin=127.0.0.1:0", "--listen-grpc=127.0.0.1:0", "--listen-resp=127.0.0.1:0")
+	path := filepath.Join(dir, "bucketring")
+	if out, err := exec.Command("go", "-C", "../..", "build", "-o", path, "./cmd/bucketring").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// startNodes runs nodes of one cluster and returns the addresses of their doors. One is
+// alone.
+func startNodes(tb testing.TB, count int) (all *server, doors []map[string]string) {
+	tb.Helper()
+	path, err := binary()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	all = &server{}
+	for i := range count {
+		args := []string{"serve", "--node-name", fmt.Sprint("n", i+1), "--log-format", "json", "--forward-budget", "5s",
+			"--listen-http=127.0.0.1:0", "--listen-admin=127.0.0.1:0", "--listen-grpc=127.0.0.1:0", "--listen-resp=127.0.0.1:0"}
+		if count == 1 {
+			args = append(args, "--listen-gossip=", "--listen-peer=")
+		} else {
+			args = append(args, "--listen-gossip=127.0.0.1:0", "--listen-peer=127.0.0.1:0", "--cluster-label=rivals")
+		}
+		if i > 0 {
+			args = append(args, "--cluster-join", doors[0]["gossip"])
+		}
+		read, write := io.Pipe()
+		one := launch(tb, write, path, args...)
+		all.cmds = append(all.cmds, one.cmds...)
+		doors = append(doors, listening(tb, read))
+	}
+	return all, doors
+}
+
+// listening reads a node's log until it is ready, and returns where its doors are.
+func listening(tb testing.TB, log io.Reader) map[string]string {
+	tb.Helper()
 	addrs, ready := map[string]string{}, make(chan struct{})
 	go func() {
-		for lines := bufio.NewScanner(read); lines.Scan(); {
+		isReady := false
+		for lines := bufio.NewScanner(log); lines.Scan(); {
 			var line struct{ Msg, Door, Addr string }
-			if json.Unmarshal(lines.Bytes(), &line) != nil {
+			if json.Unmarshal(lines.Bytes(), &line) != nil || isReady {
 				continue
 			}
 			if line.Msg == "listening" {
 				addrs[line.Door] = line.Addr
 			}
-			if line.Msg == "ready" {
+			if isReady = line.Msg == "ready"; isReady {
 				close(ready)
 			}
 		}
 	}()
 	select {
 	case <-ready:
-	case <-time.After(10 * time.Second):
-		tb.Fatal("the node is not ready after 10 s")
+		return addrs
+	case <-time.After(20 * time.Second):
+		tb.Fatal("a node is not ready after 20 s")
+		return nil
 	}
-	return s, addrs
 }
 
 // perKey is a bucket with room for all calls of a benchmark.
@@ -133,27 +173,69 @@ var asking = []struct {
 	name  string
 	start func(tb testing.TB) (*server, remote)
 }{
-	{"bucketring_stream", func(tb testing.TB) (*server, remote) { return overGRPC(tb, false) }},
-	{"bucketring_unary", func(tb testing.TB) (*server, remote) { return overGRPC(tb, true) }},
+	{"bucketring_stream", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 1, false) }},
+	{"bucketring_unary", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 1, true) }},
+	{"bucketring_3_nodes_stream", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 3, false) }},
+	{"bucketring_3_nodes_unary", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 3, true) }},
 	{"bucketring_resp", overRESP},
+	{"bucketring_http", overHTTP},
+	{"floor_grpc", overBareGRPC},
+	{"floor_http", overBareHTTP},
 	{"redis_rate", overRedisRate},
 	{"redis_incr", overINCR},
 }
 
-func overGRPC(tb testing.TB, unary bool) (*server, remote) {
-	s, addrs := startNode(tb)
-	c, err := client.Dial(context.Background(), client.Config{Addrs: []string{addrs["grpc"]}, Unary: unary})
-	if err != nil {
-		tb.Fatal(err)
+// overGRPC asks the nodes of a cluster in turn.
+func overGRPC(tb testing.TB, nodes int, unary bool) (*server, remote) {
+	s, doors := startNodes(tb, nodes)
+	var clients []*client.Client
+	for _, door := range doors {
+		c, err := client.Dial(context.Background(), client.Config{Addrs: []string{door["grpc"]}, Unary: unary})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { _ = c.Close() })
+		clients = append(clients, c)
 	}
-	tb.Cleanup(func() { _ = c.Close() })
+	var next atomic.Uint32
 	return s, func(ctx context.Context, keys []string) (passed int, err error) {
 		for _, key := range keys {
+			c := clients[int(next.Add(1))%len(clients)]
 			d, err := c.Take(ctx, bucketring.Request{Key: key, Limits: perKey, Cost: 1})
 			if err != nil {
 				return passed, err
 			}
-			if d.Allowed {
+			if d.Allowed && !d.Degraded {
+				passed++
+			}
+		}
+		return passed, nil
+	}
+}
+
+func overHTTP(tb testing.TB) (*server, remote) {
+	s, doors := startNodes(tb, 1)
+	return s, posting("http://"+doors[0]["http"]+"/v1/take", func(key string) string {
+		return `{"key":"` + key + `","limit":"1000000000/1d"}`
+	})
+}
+
+// posting sends each key by itself.
+func posting(url string, body func(key string) string) remote {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 256
+	web := &http.Client{Transport: transport}
+	return func(ctx context.Context, keys []string) (passed int, err error) {
+		for _, key := range keys {
+			resp, err := web.Post(url, "application/json", strings.NewReader(body(key)))
+			if err != nil {
+				return passed, err
+			}
+			if _, err = io.Copy(io.Discard, resp.Body); err != nil {
+				return passed, err
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
 				passed++
 			}
 		}
@@ -162,8 +244,8 @@ func overGRPC(tb testing.TB, unary bool) (*server, remote) {
 }
 
 func overRESP(tb testing.TB) (*server, remote) {
-	s, addrs := startNode(tb)
-	c := dialRedis(tb, addrs["resp"])
+	s, doors := startNodes(tb, 1)
+	c := dialRedis(tb, doors[0]["resp"])
 	return s, func(ctx context.Context, keys []string) (passed int, err error) {
 		replies, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for _, key := range keys {
@@ -220,7 +302,7 @@ func overINCR(tb testing.TB) (*server, remote) {
 func BenchmarkRemote(b *testing.B) {
 	for _, batch := range []int{1, 100} {
 		for _, a := range asking {
-			if batch > 1 && (a.name == "bucketring_unary" || a.name == "bucketring_stream" || a.name == "redis_rate") {
+			if batch > 1 && a.name != "bucketring_resp" && a.name != "redis_incr" {
 				continue // they have no batches here; a stream makes its own
 			}
 			b.Run(fmt.Sprintf("keys=uniform/callers=64/batch=%d/limiter=%s", batch, a.name), func(b *testing.B) {

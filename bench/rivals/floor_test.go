@@ -1,0 +1,89 @@
+// floor_test.go has servers that only answer: what no limiter behind the same protocol can
+// undercut. They are this test binary itself, started again.
+
+package rivals_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/bucketring/bucketring/transport/limitpb"
+)
+
+// bareDoor is the environment name that makes this binary such a server.
+const bareDoor = "RIVALS_BARE_DOOR"
+
+func TestMain(m *testing.M) {
+	if door := os.Getenv(bareDoor); door != "" {
+		if err := serveBare(door); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+type bare struct {
+	limitpb.UnimplementedLimiterServer
+}
+
+func (bare) Take(context.Context, *limitpb.TakeRequest) (*limitpb.Decision, error) {
+	return &limitpb.Decision{Allowed: true}, nil
+}
+
+func serveBare(door string) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("{\"msg\":\"listening\",\"door\":\"%s\",\"addr\":\"%s\"}\n{\"msg\":\"ready\"}\n", door, l.Addr())
+	if door == "http" {
+		return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // #nosec: for a benchmark
+			_, _ = io.Copy(w, r.Body)
+		}))
+	}
+	g := grpc.NewServer()
+	limitpb.RegisterLimiterServer(g, bare{})
+	return g.Serve(l)
+}
+
+func startBare(tb testing.TB, door string) (*server, string) {
+	tb.Helper()
+	tb.Setenv(bareDoor, door)
+	read, write := io.Pipe()
+	s := launch(tb, write, os.Args[0])
+	return s, listening(tb, read)[door]
+}
+
+func overBareGRPC(tb testing.TB) (*server, remote) {
+	s, addr := startBare(tb, "grpc")
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close() })
+	api := limitpb.NewLimiterClient(conn)
+	return s, func(ctx context.Context, keys []string) (passed int, err error) {
+		for _, key := range keys {
+			if _, err := api.Take(ctx, &limitpb.TakeRequest{Key: key, Limit: "1000000000/1d"}); err != nil {
+				return passed, err
+			}
+			passed++
+		}
+		return passed, nil
+	}
+}
+
+func overBareHTTP(tb testing.TB) (*server, remote) {
+	s, addr := startBare(tb, "http")
+	return s, posting("http://"+addr, func(key string) string { return `{"key":"` + key + `","limit":"1000000000/1d"}` })
+}

@@ -180,6 +180,10 @@ func (m *Machine) Step(now time.Duration, ev Event) []Action {
 		m.upkeepAll()
 	}
 	m.upkeepTouched()
+	if m.now >= m.nextAll {
+		m.touchAll()
+		m.upkeepTouched()
+	}
 	if m.now >= m.nextAll || missing && m.Wanted() == 0 { // others may ask the givers still
 		m.tellAll()
 	}

@@ -59,11 +59,12 @@ func (m *Machine) askNext() {
 	}
 }
 
-// atRest reports whether time alone changes nothing in a partition.
+// atRest reports whether time alone changes nothing in a partition. A state that was given
+// and acknowledged is dropped with the next tellAll after its time.
 func (m *Machine) atRest(p uint32) bool {
 	pt := &m.parts[p]
 	switch {
-	case pt.role == RolePending, pt.role == RoleMoving, len(pt.offers) > 0, pt.frozen.copy.Gen != 0:
+	case pt.role == RolePending, pt.role == RoleMoving, len(pt.offers) > 0, pt.frozen.copy.Gen != 0 && !pt.frozen.acked:
 		return false
 	case pt.role == RoleHold:
 		return m.view.Owner(p) == m.self

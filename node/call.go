@@ -27,7 +27,8 @@ type call struct {
 
 	spent func(bucketring.Charge) int64 // what a new counter lacks; nil for nothing
 
-	away bool // the partition was not there: nothing counts that the call has said
+	undid bool // gave back what it had charged
+	away  bool // the partition was not there: nothing counts that the call has said
 }
 
 // callOf returns the call of a request, without table, clock and time.
@@ -249,6 +250,7 @@ func (c *call) undo(states []bucketring.LimitState, first, steps int) {
 		if states[i].Allowed && !states[i].Repeated && !cameBack(&back, states[i].ResetAfter, now.Mono-charged.Mono) {
 			var s bucketring.LimitState
 			c.apply(&s, bucketring.VerbRefund, &back)
+			c.undid = true
 		}
 	}
 }

@@ -97,18 +97,13 @@ func (ds *denials) answer(part uint32, hash uint64, req *bucketring.Request, nod
 	}
 	line.mu.Unlock()
 	if one == nil || now.Mono >= one.until || one.sent <= ds.undone[part].Load() ||
-		c.Cost < one.cost || c.Key != one.key || *c.Limit != one.limit {
+		c.Cost != one.cost || c.Key != one.key || *c.Limit != one.limit {
 		return false
 	}
 	d.LimitState = one.state
 	since := time.Duration(now.Mono - one.sent)
 	d.ResetAfter, d.NextAfter = max(d.ResetAfter-since, 0), max(d.NextAfter-since, 0)
-	switch {
-	case c.Cost > d.Limit:
-		d.RetryAfter = bucketring.Never
-	case c.Cost > one.cost: // it would have to wait longer than is known here
-		return false
-	case d.RetryAfter != bucketring.Never:
+	if d.RetryAfter != bucketring.Never {
 		d.RetryAfter -= since
 	}
 	d.Source, d.Node, d.Owner = bucketring.SourceDeniedCache, node, one.owner

@@ -238,7 +238,7 @@ func (l *Local) decideIn(table *bucket.Table, part uint32, hash uint64, req *buc
 		l.apart(hash, &c, d)
 	}
 	d.Source, d.Node, d.Owner = bucketring.SourceOwner, l.name, l.name
-	if givesBack(req.Verb) && !c.away && table != l.own {
+	if (c.undid || givesBack(req.Verb)) && !c.away && table != l.own {
 		l.gaveBack(part, c.now)
 	}
 	return !c.away

@@ -24,13 +24,16 @@ func isUsual(req *bucketring.Request) bool {
 // along, of a key that is here or that its owner has denied just now. It reports whether
 // req was that; else it has done nothing. d is empty before.
 func (n *Node) TakeNow(req *bucketring.Request, d *bucketring.Decision) (done bool) {
-	if isUsual(req) && n.local.takeUsual(n.local.placer.Key("", req.Key), req, d) {
-		return true
-	}
-	if req.Namespace != "" || req.Verb > bucketring.VerbReset || leases(req.Limits) || checkInline(req) != nil {
-		return false // Take says what is wrong
+	if req.Namespace != "" || req.Verb > bucketring.VerbReset {
+		return false
 	}
 	hash := n.local.placer.Key("", req.Key)
+	if isUsual(req) && n.local.takeUsual(hash, req, d) {
+		return true
+	}
+	if leases(req.Limits) || checkInline(req) != nil {
+		return false // Take says what is wrong
+	}
 	return n.local.decide(hash, req, d) || n.local.remember(hash, req, d)
 }
 

@@ -137,9 +137,9 @@ func (c *streamed) begin(answers []*limitpb.StreamResponse, m *limitpb.StreamReq
 		}
 	}
 	c.deciding.Go(func() {
-		ctx, cancel := context.WithCancel(c.stream.Context())
+		ctx, cancel := c.stream.Context(), func() {}
 		if budget := m.GetBudgetNs(); budget > 0 {
-			ctx, cancel = context.WithTimeout(c.stream.Context(), time.Duration(budget))
+			ctx, cancel = context.WithTimeout(ctx, time.Duration(budget))
 		}
 		defer cancel()
 		c.send([]*limitpb.StreamResponse{{Id: m.GetId(), Answer: c.server.answerStreamed(ctx, m)}})

@@ -127,15 +127,15 @@ func (u Unavailable) String() string {
 }
 
 // Accuracy says how far a busy node may answer without asking the owner each
-// time. All three ask the owner each time until leases exist.
+// time.
 type Accuracy uint8
 
 const (
-	// Leased lets nodes hold small slices of the limit.
+	// Leased lets nodes hold small slices of the limit: see Limit.Lendable.
 	Leased Accuracy = iota
 	// Strict asks the owner for every call.
 	Strict
-	// Approx counts locally and reports afterwards.
+	// Approx allows a node to be less exact than that. So far it is treated as Leased.
 	Approx
 	numAccuracies
 )
@@ -171,6 +171,9 @@ type Limit struct {
 	// Precision is the number of decimals kept, 0 to MaxPrecision: Amount, Burst
 	// and costs count in 10^-Precision.
 	Precision uint8
+	// Slack is how much of Capacity may be out in slices at once, in 1/100 %, up to
+	// MaxSlack; 0 means DefaultSlack.
+	Slack uint16
 	// Amount is the number of tokens per Per, 0 or more; 0 always denies. For the
 	// other kinds it is the most that may be out, or the highest level.
 	Amount int64
@@ -198,6 +201,10 @@ const (
 	MaxRefill = 4 * MaxPer
 	// MaxPrecision is the most decimals that a limit keeps.
 	MaxPrecision = 6
+	// MaxSlack is the Slack that lends all.
+	MaxSlack = 10_000
+	// DefaultSlack is the Slack of 5 % that a 0 means.
+	DefaultSlack = 500
 	// DefaultTTL is the TTL of concurrency limits that came with the call.
 	DefaultTTL = time.Minute
 	// Unlimited is the Amount of a level or of leases that are counted and not denied.
@@ -211,6 +218,32 @@ func (l *Limit) Capacity() int64 {
 	}
 	return l.Amount
 }
+
+// fewestLent is how many tokens must be lendable at once, or asking for each is as well.
+const fewestLent = 4
+
+// Lendable is how many tokens may be out in slices at once: nodes that do not own the key
+// give these out without asking. It is 0 for limits that are strict, by choice or because
+// they are small. Over any time w a TokenBucket may let Lendable more pass than its burst
+// and what w refills, a SlidingWindow as much more than its amount; a FixedWindow lets no more
+// pass.
+func (l *Limit) Lendable() int64 {
+	if l.Kind != KindRate || l.Accuracy == Strict || l.Algorithm == Cell {
+		return 0
+	}
+	slack, capacity := int64(l.Slack), l.Capacity()
+	if slack == 0 {
+		slack = DefaultSlack
+	}
+	out := capacity/MaxSlack*slack + capacity%MaxSlack*slack/MaxSlack
+	if out < fewestLent*tokenOf[min(int(l.Precision), MaxPrecision)] {
+		return 0
+	}
+	return out
+}
+
+// tokenOf is a whole token by precision.
+var tokenOf = [MaxPrecision + 1]int64{1, 10, 100, 1000, 10_000, 100_000, 1_000_000}
 
 // Refills reports whether the algorithm is a bucket that refills continuously.
 func (l *Limit) Refills() bool { return l.Algorithm == TokenBucket || l.Algorithm == Cell }
@@ -240,6 +273,8 @@ func (l *Limit) Validate() error {
 		return Invalidf("limit %q has the unknown kind %d", l.Name, l.Kind)
 	case l.Amount < 0 || l.Burst < 0:
 		return Invalidf("limit %q has a negative amount or burst", l.Name)
+	case l.Slack > MaxSlack:
+		return Invalidf("limit %q has a slack of %d, it is in 1/100 %% and at most %d", l.Name, l.Slack, MaxSlack)
 	case l.Precision > MaxPrecision:
 		return Invalidf("limit %q has a precision of %d, at most %d decimals are kept", l.Name, l.Precision, MaxPrecision)
 	case l.Kind == KindRate && l.Algorithm == Cell:

@@ -118,6 +118,9 @@ func (n *Node) ask(ctx context.Context, to target, hash uint64, req *bucketring.
 	now := n.local.clock.now()
 	stamp(&d, now, req)
 	n.seen.note(hash, req, &d, now.Mono)
+	if n.local.mover != nil && d.Source == bucketring.SourceOwner {
+		n.local.accounts.note(hash, req)
+	}
 	switch {
 	case givesBack(req.Verb):
 		n.local.denials.undo(partOf(hash, req), now.Mono)

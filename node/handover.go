@@ -70,6 +70,8 @@ type mover struct {
 	failover   failover
 	asleep     asleep
 	guard      guard
+	lends      lends
+	borrows    borrows
 
 	stats moverStats
 }
@@ -148,7 +150,9 @@ func (m *mover) beat() {
 	now := m.local.clock.now()
 	m.wakeUp(now)
 	m.step(handover.Tick{})
+	m.borrowBeat(now)
 	m.replicate(now)
+	m.lendLate(now)
 	m.watchHolders()
 	m.guard.look(m.view.ring, time.Now())
 	m.unjoined.Store(int64(m.machine.Unjoined()))
@@ -253,6 +257,7 @@ func (m *mover) setRole(a handover.SetRole, now bucket.Now) {
 		} else {
 			m.local.table.Relabel(a.Part, uint64(a.Gen), lineage, now)
 		}
+		m.lends.since[a.Part] = now.Mono
 		m.replicas.forget(a.Part)
 		m.copies.again(a.Part)
 		m.local.refused[a.Part].at.Store(now.Mono) // whoever held it may have denied something

@@ -31,6 +31,8 @@ type Local struct {
 	refused [ring.Partitions]refused
 	denials denials // of other nodes
 
+	accounts *accounts // of what other nodes have lent; nil without mover
+
 	refunds refunds          // that were carried out
 	strict  [1024]sync.Mutex // by entity: keeps strict calls with several limits apart
 }
@@ -50,6 +52,7 @@ func newLocal(cfg Config, r *ring.Ring) *Local {
 		away.MaxBytes /= 2 // the other half is for copies
 		l.table = bucket.New(away)
 		l.mover = newMover(l, cfg.Messages, cfg.Logger)
+		l.accounts = new(accounts)
 		l.mover.observe, l.mover.replicas.most = cfg.ObserveTakeOver, away.MaxBytes
 	}
 	l.disk = &disk{local: l, store: cfg.Store, log: cfg.Logger, began: time.Now()}

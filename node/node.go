@@ -191,10 +191,21 @@ func (n *Node) Settle(ctx context.Context) error {
 // returns when nothing is left that they need. Calls go on meanwhile. The error is that
 // of ctx.
 func (n *Node) Drain(ctx context.Context) error {
-	if n.local.mover == nil {
+	m := n.local.mover
+	if m == nil {
 		return nil
 	}
-	return n.local.mover.drain(ctx)
+	given := make(chan struct{})
+	m.post(func() {
+		m.giveAllBack()
+		close(given)
+	})
+	select {
+	case <-given:
+		n.returnSlices(ctx)
+	case <-m.ended:
+	}
+	return m.drain(ctx)
 }
 
 // Ring returns the present ring.
@@ -265,7 +276,7 @@ func checkInline(req *bucketring.Request) error {
 
 // take decides a call that has its limits, where its partition is.
 func (n *Node) take(ctx context.Context, hash uint64, req *bucketring.Request) (d bucketring.Decision, err error) {
-	if n.local.decide(hash, req, &d) || n.local.remember(hash, req, &d) {
+	if n.local.decide(hash, req, &d) || n.local.spend(hash, req, &d) || n.local.remember(hash, req, &d) {
 		return d, nil
 	}
 	return n.forward(ctx, hash, req)

@@ -69,6 +69,7 @@ func (m *mover) replicate(now bucket.Now) {
 		if to := m.view.Without(c.Partition); to != m.self {
 			m.sendCopy(to, c.Partition, false, c.State, now)
 		}
+		m.copiedTo(c.Partition, c.State, m.view.Without(c.Partition))
 	}
 	records := 0
 	for range len(m.copies.todo) {

@@ -24,6 +24,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.local.mover != nil {
 		others.Go(func() { n.local.mover.run(ctx) })
 		others.Go(func() { n.runCharges(ctx) })
+		others.Go(func() { n.runReturns(ctx) })
 	}
 	if n.cfg.Store != nil {
 		others.Go(func() { n.local.disk.run(ctx) })

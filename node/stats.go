@@ -23,6 +23,14 @@ type Stats struct {
 	Doors       []DoorStats   // in the order in which they were opened
 	Policies    PolicyStats
 	Moves       MoveStats
+	Slices      SliceStats
+}
+
+// SliceStats count slices of limits: tokens that nodes lend each other.
+type SliceStats struct {
+	Lent, Borrowed int64 // that left, and that came
+	Returned       int64 // of those that came, how many were not spent
+	Accounts       int64 // what this node may have slices of, now
 }
 
 // Failures count asks to other nodes that brought no decision.
@@ -67,6 +75,10 @@ func (n *Node) Stats() Stats {
 	}
 	if m := n.local.mover; m != nil {
 		s.Moves = m.moveStats()
+		s.Slices = SliceStats{
+			Lent: m.lends.sent.Load(), Borrowed: m.borrows.received.Load(), Returned: m.borrows.returned.Load(),
+			Accounts: n.local.accounts.count.Load(),
+		}
 	}
 	for i, owned := range r.Owned() {
 		if r.Members[i].Name == n.cfg.Name {
@@ -200,7 +212,7 @@ func pathOf(d *bucketring.Decision) Path {
 	switch {
 	case d.Degraded:
 		return PathFallback
-	case d.Owner != d.Node:
+	case d.Owner != d.Node && d.Source == bucketring.SourceOwner:
 		return PathForward
 	default:
 		return PathOwned

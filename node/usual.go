@@ -21,7 +21,8 @@ func isUsual(req *bucketring.Request) bool {
 }
 
 // TakeNow is Take for what needs no other node and no wait: a call that brings its limits
-// along, of a key that is here or that its owner has denied just now. It reports whether
+// along, of a key that is here, that its owner has lent this node tokens of, or that it has
+// denied just now. It reports whether
 // req was that; else it has done nothing. d is empty before.
 func (n *Node) TakeNow(req *bucketring.Request, d *bucketring.Decision) (done bool) {
 	if req.Namespace != "" || req.Verb > bucketring.VerbReset {
@@ -34,7 +35,7 @@ func (n *Node) TakeNow(req *bucketring.Request, d *bucketring.Decision) (done bo
 	if leases(req.Limits) || checkInline(req) != nil {
 		return false // Take says what is wrong
 	}
-	return n.local.decide(hash, req, d) || n.local.remember(hash, req, d)
+	return n.local.decide(hash, req, d) || n.local.spend(hash, req, d) || n.local.remember(hash, req, d)
 }
 
 // takeUsual decides such a call into d, which is empty, if its counter is here already and

@@ -155,6 +155,12 @@ func (m *mover) heardOther(from handover.Node, msg *peerpb.Msg, now bucket.Now) 
 		return func() { m.hearsay(from, of.Hear) }
 	case *peerpb.Msg_Confirm:
 		return func() { m.confirm(from, of.Confirm) }
+	case *peerpb.Msg_Ask:
+		return func() { m.lend(from, of.Ask) }
+	case *peerpb.Msg_Slice:
+		return func() { m.borrowed(from, of.Slice) }
+	case *peerpb.Msg_Have:
+		return func() { m.has(from, of.Have) }
 	case *peerpb.Msg_Undeny:
 		m.local.denials.undo(of.Undeny.GetPart(), now.Mono)
 	}

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"reflect"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -140,6 +142,12 @@ func (c *compiler) base(doc *limitDoc, l *limit, ids map[uint64]bool) bucketring
 		b.Algorithm = bucketring.Algorithm(choice(doc.Algorithm, "token_bucket", "fixed_window", "sliding_window"))
 		b.Align = bucketring.Align(choice(doc.Align, "epoch", "first_request", "calendar"))
 		b.Accuracy = bucketring.Accuracy(choice(doc.Accuracy, "leased", "strict", "approx"))
+		if doc.Slack.set() {
+			b.Slack = slackOf(doc.Slack.Value)
+			if b.Slack == 0 {
+				b.Accuracy = bucketring.Strict
+			}
+		}
 		b.Per = durationOf(doc.Per)
 		months := b.Per == bucketring.Month || b.Per == bucketring.Year
 		if zone := c.doc.Clock.Zone.or("UTC"); zone != "UTC" && (b.Align == bucketring.AlignCalendar || months) {
@@ -160,6 +168,16 @@ func (c *compiler) base(doc *limitDoc, l *limit, ids map[uint64]bool) bucketring
 		l.zone = time.UTC
 	}
 	return b
+}
+
+// slackOf reads a percentage, rounded down to 1/100 %. One that is not well formed was
+// told of already.
+func slackOf(text string) uint16 {
+	percent, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
+	if err != nil || percent < 0 || percent > 100 {
+		return 0
+	}
+	return uint16(percent*100 + 1e-9)
 }
 
 func (c *compiler) burst(t text, l *limit) int64 {

@@ -4,6 +4,7 @@
 package transport
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ func toDef(no uint32, l *bucketring.Limit) *peerpb.Def {
 		No: no, Limit: l.Name, Id: l.ID, Kind: uint32(l.Kind),
 		Algorithm: uint32(l.Algorithm), Align: uint32(l.Align), Zone: l.Zone, Precision: uint32(l.Precision),
 		Amount: l.Amount, Burst: l.Burst, PerNs: int64(l.Per), TtlNs: int64(l.TTL), MaxNs: int64(l.MaxAge),
-		Unavailable: uint32(l.Unavailable), Accuracy: uint32(l.Accuracy),
+		Unavailable: uint32(l.Unavailable), Accuracy: uint32(l.Accuracy), Slack: uint32(l.Slack),
 	}
 }
 
@@ -31,6 +32,7 @@ func fromDef(d *peerpb.Def) bucketring.Limit {
 		TTL: time.Duration(d.GetTtlNs()), MaxAge: time.Duration(d.GetMaxNs()),
 		Unavailable: bucketring.Unavailable(small(d.GetUnavailable())),
 		Accuracy:    bucketring.Accuracy(small(d.GetAccuracy())),
+		Slack:       uint16(min(d.GetSlack(), math.MaxUint16)),
 	}
 }
 

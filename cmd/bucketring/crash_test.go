@@ -75,7 +75,8 @@ func (l *steadyLoad) call(door bucketring.Limiter, key string) {
 	if d.Degraded {
 		l.degraded[d.Source]++
 	}
-	if without := d.Source != bucketring.SourceOwner && d.Source != bucketring.SourceDeniedCache; without != d.Degraded {
+	exact := d.Source == bucketring.SourceOwner || d.Source == bucketring.SourceDeniedCache || d.Source == bucketring.SourceLease
+	if exact == d.Degraded {
 		l.wrong = fmt.Sprintf("source %v with degraded %v", d.Source, d.Degraded)
 	}
 }

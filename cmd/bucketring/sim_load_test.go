@@ -106,7 +106,11 @@ const callSlack = 5 * time.Millisecond
 
 // load calls nodes at random, every so often, until stop.
 func (w *simWorld) load(limit string, keys []string, every time.Duration) *simLoad {
-	l := &simLoad{w: w, keys: keys, limits: bucketring.MustParse(limit)}
+	return w.loadOf(bucketring.MustParse(limit), keys, every)
+}
+
+func (w *simWorld) loadOf(limits []bucketring.Limit, keys []string, every time.Duration) *simLoad {
+	l := &simLoad{w: w, keys: keys, limits: limits}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := rand.New(rand.NewPCG(uint64(w.seed), w.rand.Uint64()))
 	var callers sync.WaitGroup

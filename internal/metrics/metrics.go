@@ -181,6 +181,9 @@ func (c collector) node(s sink, stats node.Stats) {
 	s.put(clockStep, stats.ClockStep.Seconds())
 	s.put(leases, float64(stats.Table.Leases))
 	s.put(reservations, float64(stats.Table.Reservations))
+	s.put(slicesMoved, float64(stats.Slices.Lent), "lent")
+	s.put(slicesMoved, float64(stats.Slices.Borrowed), "borrowed")
+	s.put(slicesMoved, float64(stats.Slices.Returned), "returned")
 	for _, l := range stats.Policies.Shadowed {
 		s.put(shadowed, float64(l.Count), l.Namespace, l.Limit)
 	}

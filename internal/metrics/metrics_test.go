@@ -40,6 +40,7 @@ func scrape(t *testing.T) string {
 		},
 	}}
 	stats.Table.Leases, stats.Table.Reservations = 11, 12
+	stats.Slices = node.SliceStats{Lent: 13, Borrowed: 14, Returned: 15}
 	stats.Moves = node.MoveStats{
 		Here: 1363, In: 21, Out: 22, Longest: 4 * time.Millisecond, Lag: 20 * time.Millisecond, Acting: 23, Guarded: 24, Pauses: 25,
 	}
@@ -75,6 +76,9 @@ func TestScrape(t *testing.T) {
 		`bucketring_policy_decisions_total{client_id="c1",limit="client-minute",method="GET",namespace="plaud",result="allowed"} 8`,
 		`bucketring_policy_decisions_total{attr_limit="x",limit="l",namespace="other",result="denied"} 9`,
 		`bucketring_leases 11`,
+		`bucketring_slices_total{what="lent"} 13`,
+		`bucketring_slices_total{what="borrowed"} 14`,
+		`bucketring_slices_total{what="returned"} 15`,
 		`bucketring_reservations 12`,
 		`bucketring_policy_reload_success 1`,
 		`bucketring_policy_reload_timestamp_seconds 1.7040672e+09`,

@@ -32,6 +32,8 @@ var (
 	leases         = metric{"bucketring_leases", gauge, "Leases of concurrency limits that are out.", nil}
 	reservations   = metric{"bucketring_reservations", gauge, "Costs that are still to be settled, or were lately.", nil}
 
+	slicesMoved = metric{"bucketring_slices_total", counter, "Slices of limits that went to other nodes, came from them, or were not spent.", []string{"what"}}
+
 	keys       = metric{"bucketring_keys", gauge, "Counters held.", nil}
 	storeBytes = metric{"bucketring_store_bytes", gauge, "Estimated memory of the counters.", nil}
 	evictions  = metric{"bucketring_evictions_total", counter, "Counters dropped; none of them was in use.", []string{"reason"}}

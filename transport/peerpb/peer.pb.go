@@ -423,6 +423,7 @@ type Def struct {
 	Precision     uint32                 `protobuf:"varint,11,opt,name=precision,proto3" json:"precision,omitempty"`
 	Unavailable   uint32                 `protobuf:"varint,12,opt,name=unavailable,proto3" json:"unavailable,omitempty"`
 	Accuracy      uint32                 `protobuf:"varint,13,opt,name=accuracy,proto3" json:"accuracy,omitempty"`
+	Slack         uint32                 `protobuf:"varint,14,opt,name=slack,proto3" json:"slack,omitempty"` // in 1/100 percent
 	TtlNs         int64                  `protobuf:"zigzag64,16,opt,name=ttl_ns,json=ttlNs,proto3" json:"ttl_ns,omitempty"`
 	MaxNs         int64                  `protobuf:"zigzag64,17,opt,name=max_ns,json=maxNs,proto3" json:"max_ns,omitempty"` // from the take of a lease to its end at the latest; 0 for no such end
 	Id            uint64                 `protobuf:"fixed64,18,opt,name=id,proto3" json:"id,omitempty"`                     // tells the limits of policies apart; 0 for limits that came with the call
@@ -547,6 +548,13 @@ func (x *Def) GetUnavailable() uint32 {
 func (x *Def) GetAccuracy() uint32 {
 	if x != nil {
 		return x.Accuracy
+	}
+	return 0
+}
+
+func (x *Def) GetSlack() uint32 {
+	if x != nil {
+		return x.Slack
 	}
 	return 0
 }
@@ -1383,6 +1391,9 @@ type Msg struct {
 	//	*Msg_Hear
 	//	*Msg_Confirm
 	//	*Msg_Undeny
+	//	*Msg_Ask
+	//	*Msg_Slice
+	//	*Msg_Have
 	Of            isMsg_Of `protobuf_oneof:"of"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1551,6 +1562,33 @@ func (x *Msg) GetUndeny() *Undeny {
 	return nil
 }
 
+func (x *Msg) GetAsk() *Ask {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Ask); ok {
+			return x.Ask
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetSlice() *Slice {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Slice); ok {
+			return x.Slice
+		}
+	}
+	return nil
+}
+
+func (x *Msg) GetHave() *Have {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Have); ok {
+			return x.Have
+		}
+	}
+	return nil
+}
+
 type isMsg_Of interface {
 	isMsg_Of()
 }
@@ -1611,6 +1649,18 @@ type Msg_Undeny struct {
 	Undeny *Undeny `protobuf:"bytes,14,opt,name=undeny,proto3,oneof"`
 }
 
+type Msg_Ask struct {
+	Ask *Ask `protobuf:"bytes,15,opt,name=ask,proto3,oneof"`
+}
+
+type Msg_Slice struct {
+	Slice *Slice `protobuf:"bytes,16,opt,name=slice,proto3,oneof"`
+}
+
+type Msg_Have struct {
+	Have *Have `protobuf:"bytes,17,opt,name=have,proto3,oneof"`
+}
+
 func (*Msg_Take) isMsg_Of() {}
 
 func (*Msg_Given) isMsg_Of() {}
@@ -1639,6 +1689,269 @@ func (*Msg_Confirm) isMsg_Of() {}
 
 func (*Msg_Undeny) isMsg_Of() {}
 
+func (*Msg_Ask) isMsg_Of() {}
+
+func (*Msg_Slice) isMsg_Of() {}
+
+func (*Msg_Have) isMsg_Of() {}
+
+// An Ask wants to borrow tokens of some limits at once, to give them out without asking
+// for each. All numbers but no and seen count in the precision of the limits.
+type Ask struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	No            uint64                 `protobuf:"varint,1,opt,name=no,proto3" json:"no,omitempty"` // comes back with the answer
+	Part          uint32                 `protobuf:"varint,2,opt,name=part,proto3" json:"part,omitempty"`
+	Defs          []*Def                 `protobuf:"bytes,3,rep,name=defs,proto3" json:"defs,omitempty"`
+	Keys          [][]byte               `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`                                     // of each limit's counter
+	DemandMilli   int64                  `protobuf:"zigzag64,5,opt,name=demand_milli,json=demandMilli,proto3" json:"demand_milli,omitempty"` // per second, in thousandths
+	Left          int64                  `protobuf:"zigzag64,6,opt,name=left,proto3" json:"left,omitempty"`                                  // that the sender still has of earlier slices
+	Least         int64                  `protobuf:"zigzag64,7,opt,name=least,proto3" json:"least,omitempty"`                                // fewer are of no use
+	Seen          uint64                 `protobuf:"varint,8,opt,name=seen,proto3" json:"seen,omitempty"`                                    // id of the last slice that came from the receiver; later ones are not in left
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ask) Reset() {
+	*x = Ask{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ask) ProtoMessage() {}
+
+func (x *Ask) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ask.ProtoReflect.Descriptor instead.
+func (*Ask) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Ask) GetNo() uint64 {
+	if x != nil {
+		return x.No
+	}
+	return 0
+}
+
+func (x *Ask) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Ask) GetDefs() []*Def {
+	if x != nil {
+		return x.Defs
+	}
+	return nil
+}
+
+func (x *Ask) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Ask) GetDemandMilli() int64 {
+	if x != nil {
+		return x.DemandMilli
+	}
+	return 0
+}
+
+func (x *Ask) GetLeft() int64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
+func (x *Ask) GetLeast() int64 {
+	if x != nil {
+		return x.Least
+	}
+	return 0
+}
+
+func (x *Ask) GetSeen() uint64 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
+}
+
+// A Slice is what an Ask got: so many tokens of each limit are charged already. With 0
+// tokens it says when to ask again.
+type Slice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	No            uint64                 `protobuf:"varint,1,opt,name=no,proto3" json:"no,omitempty"`
+	Id            uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"` // counts up
+	Tokens        int64                  `protobuf:"zigzag64,3,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	ValidNs       int64                  `protobuf:"zigzag64,4,opt,name=valid_ns,json=validNs,proto3" json:"valid_ns,omitempty"` // from when the Ask was sent
+	AskNs         int64                  `protobuf:"zigzag64,5,opt,name=ask_ns,json=askNs,proto3" json:"ask_ns,omitempty"`
+	Limits        []*LimitState          `protobuf:"bytes,6,rep,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Slice) Reset() {
+	*x = Slice{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Slice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Slice) ProtoMessage() {}
+
+func (x *Slice) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Slice.ProtoReflect.Descriptor instead.
+func (*Slice) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Slice) GetNo() uint64 {
+	if x != nil {
+		return x.No
+	}
+	return 0
+}
+
+func (x *Slice) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Slice) GetTokens() int64 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
+func (x *Slice) GetValidNs() int64 {
+	if x != nil {
+		return x.ValidNs
+	}
+	return 0
+}
+
+func (x *Slice) GetAskNs() int64 {
+	if x != nil {
+		return x.AskNs
+	}
+	return 0
+}
+
+func (x *Slice) GetLimits() []*LimitState {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// Have asks whether the receiver's copy of a partition is this late, and goes back if so.
+type Have struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          uint32                 `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	Gen           uint64                 `protobuf:"varint,2,opt,name=gen,proto3" json:"gen,omitempty"`
+	Seq           uint64                 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
+	Back          bool                   `protobuf:"varint,4,opt,name=back,proto3" json:"back,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Have) Reset() {
+	*x = Have{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Have) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Have) ProtoMessage() {}
+
+func (x *Have) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Have.ProtoReflect.Descriptor instead.
+func (*Have) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Have) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Have) GetGen() uint64 {
+	if x != nil {
+		return x.Gen
+	}
+	return 0
+}
+
+func (x *Have) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Have) GetBack() bool {
+	if x != nil {
+		return x.Back
+	}
+	return false
+}
+
 // Undeny says that counters of a partition got something back: denials of calls that
 // were sent before do not hold any more.
 type Undeny struct {
@@ -1650,7 +1963,7 @@ type Undeny struct {
 
 func (x *Undeny) Reset() {
 	*x = Undeny{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1975,7 @@ func (x *Undeny) String() string {
 func (*Undeny) ProtoMessage() {}
 
 func (x *Undeny) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1988,7 @@ func (x *Undeny) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Undeny.ProtoReflect.Descriptor instead.
 func (*Undeny) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{16}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Undeny) GetPart() uint32 {
@@ -1694,7 +2007,7 @@ type Take struct {
 
 func (x *Take) Reset() {
 	*x = Take{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +2019,7 @@ func (x *Take) String() string {
 func (*Take) ProtoMessage() {}
 
 func (x *Take) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +2032,7 @@ func (x *Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Take.ProtoReflect.Descriptor instead.
 func (*Take) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{17}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Take) GetPart() uint32 {
@@ -1741,7 +2054,7 @@ type Given struct {
 
 func (x *Given) Reset() {
 	*x = Given{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +2066,7 @@ func (x *Given) String() string {
 func (*Given) ProtoMessage() {}
 
 func (x *Given) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +2079,7 @@ func (x *Given) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Given.ProtoReflect.Descriptor instead.
 func (*Given) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{18}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Given) GetPart() uint32 {
@@ -1810,7 +2123,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +2135,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +2148,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{19}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Ack) GetPart() uint32 {
@@ -1884,7 +2197,7 @@ type Who struct {
 
 func (x *Who) Reset() {
 	*x = Who{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1896,7 +2209,7 @@ func (x *Who) String() string {
 func (*Who) ProtoMessage() {}
 
 func (x *Who) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1909,7 +2222,7 @@ func (x *Who) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Who.ProtoReflect.Descriptor instead.
 func (*Who) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{20}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Who) GetPart() uint32 {
@@ -1950,7 +2263,7 @@ type Iam struct {
 
 func (x *Iam) Reset() {
 	*x = Iam{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2275,7 @@ func (x *Iam) String() string {
 func (*Iam) ProtoMessage() {}
 
 func (x *Iam) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2288,7 @@ func (x *Iam) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Iam.ProtoReflect.Descriptor instead.
 func (*Iam) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{21}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Iam) GetPart() uint32 {
@@ -2052,7 +2365,7 @@ type Held struct {
 
 func (x *Held) Reset() {
 	*x = Held{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2064,7 +2377,7 @@ func (x *Held) String() string {
 func (*Held) ProtoMessage() {}
 
 func (x *Held) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2077,7 +2390,7 @@ func (x *Held) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Held.ProtoReflect.Descriptor instead.
 func (*Held) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{22}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Held) GetPart() uint32 {
@@ -2111,7 +2424,7 @@ type Nudge struct {
 
 func (x *Nudge) Reset() {
 	*x = Nudge{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2123,7 +2436,7 @@ func (x *Nudge) String() string {
 func (*Nudge) ProtoMessage() {}
 
 func (x *Nudge) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2136,7 +2449,7 @@ func (x *Nudge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nudge.ProtoReflect.Descriptor instead.
 func (*Nudge) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{23}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Nudge) GetPart() uint32 {
@@ -2166,7 +2479,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2178,7 +2491,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2191,7 +2504,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{24}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Offer) GetPart() uint32 {
@@ -2237,7 +2550,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2249,7 +2562,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2262,7 +2575,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{25}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{28}
 }
 
 type Clear struct {
@@ -2273,7 +2586,7 @@ type Clear struct {
 
 func (x *Clear) Reset() {
 	*x = Clear{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2285,7 +2598,7 @@ func (x *Clear) String() string {
 func (*Clear) ProtoMessage() {}
 
 func (x *Clear) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2298,7 +2611,7 @@ func (x *Clear) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clear.ProtoReflect.Descriptor instead.
 func (*Clear) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{26}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{29}
 }
 
 // A Repl is what has changed in a partition since the last one on this link, or all of
@@ -2314,7 +2627,7 @@ type Repl struct {
 
 func (x *Repl) Reset() {
 	*x = Repl{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2326,7 +2639,7 @@ func (x *Repl) String() string {
 func (*Repl) ProtoMessage() {}
 
 func (x *Repl) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2652,7 @@ func (x *Repl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Repl.ProtoReflect.Descriptor instead.
 func (*Repl) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{27}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Repl) GetPart() uint32 {
@@ -2376,7 +2689,7 @@ type Hear struct {
 
 func (x *Hear) Reset() {
 	*x = Hear{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2388,7 +2701,7 @@ func (x *Hear) String() string {
 func (*Hear) ProtoMessage() {}
 
 func (x *Hear) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2401,7 +2714,7 @@ func (x *Hear) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hear.ProtoReflect.Descriptor instead.
 func (*Hear) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{28}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Hear) GetNode() string {
@@ -2445,7 +2758,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2457,7 +2770,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2470,7 +2783,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{29}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Confirm) GetToken() uint64 {
@@ -2505,7 +2818,7 @@ type Ref struct {
 
 func (x *Ref) Reset() {
 	*x = Ref{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2517,7 +2830,7 @@ func (x *Ref) String() string {
 func (*Ref) ProtoMessage() {}
 
 func (x *Ref) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2530,7 +2843,7 @@ func (x *Ref) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ref.ProtoReflect.Descriptor instead.
 func (*Ref) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{30}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Ref) GetNode() string {
@@ -2565,7 +2878,7 @@ type Copy struct {
 
 func (x *Copy) Reset() {
 	*x = Copy{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2577,7 +2890,7 @@ func (x *Copy) String() string {
 func (*Copy) ProtoMessage() {}
 
 func (x *Copy) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2590,7 +2903,7 @@ func (x *Copy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Copy.ProtoReflect.Descriptor instead.
 func (*Copy) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{31}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Copy) GetGen() uint64 {
@@ -2630,7 +2943,7 @@ type State struct {
 
 func (x *State) Reset() {
 	*x = State{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2642,7 +2955,7 @@ func (x *State) String() string {
 func (*State) ProtoMessage() {}
 
 func (x *State) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2655,7 +2968,7 @@ func (x *State) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use State.ProtoReflect.Descriptor instead.
 func (*State) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{32}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *State) GetGen() uint64 {
@@ -2711,7 +3024,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2723,7 +3036,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2736,7 +3049,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{33}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Record) GetDef() uint32 {
@@ -2778,7 +3091,7 @@ type Mark struct {
 
 func (x *Mark) Reset() {
 	*x = Mark{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2790,7 +3103,7 @@ func (x *Mark) String() string {
 func (*Mark) ProtoMessage() {}
 
 func (x *Mark) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2803,7 +3116,7 @@ func (x *Mark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mark.ProtoReflect.Descriptor instead.
 func (*Mark) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{34}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Mark) GetLineage() uint64 {
@@ -2876,7 +3189,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2888,7 +3201,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2901,7 +3214,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{35}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Lease) GetId() []byte {
@@ -2962,7 +3275,7 @@ type Reserved struct {
 
 func (x *Reserved) Reset() {
 	*x = Reserved{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2974,7 +3287,7 @@ func (x *Reserved) String() string {
 func (*Reserved) ProtoMessage() {}
 
 func (x *Reserved) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2987,7 +3300,7 @@ func (x *Reserved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reserved.ProtoReflect.Descriptor instead.
 func (*Reserved) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{36}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Reserved) GetId() []byte {
@@ -3076,7 +3389,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\aversion\x18\x05 \x01(\x04R\aversion\x12\x12\n" +
 	"\x04wire\x18\x06 \x01(\rR\x04wire\x12\x1b\n" +
 	"\tlast_item\x18\a \x01(\x04R\blastItem\x12\x17\n" +
-	"\ato_boot\x18\b \x01(\x06R\x06toBoot\"\x90\x03\n" +
+	"\ato_boot\x18\b \x01(\x06R\x06toBoot\"\xa0\x03\n" +
 	"\x03Def\x12\x0e\n" +
 	"\x02no\x18\x01 \x01(\rR\x02no\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
@@ -3091,10 +3404,11 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	" \x01(\tR\x04zone\x12\x1c\n" +
 	"\tprecision\x18\v \x01(\rR\tprecision\x12 \n" +
 	"\vunavailable\x18\f \x01(\rR\vunavailable\x12\x1a\n" +
-	"\baccuracy\x18\r \x01(\rR\baccuracy\x12\x15\n" +
+	"\baccuracy\x18\r \x01(\rR\baccuracy\x12\x14\n" +
+	"\x05slack\x18\x0e \x01(\rR\x05slack\x12\x15\n" +
 	"\x06ttl_ns\x18\x10 \x01(\x12R\x05ttlNs\x12\x15\n" +
 	"\x06max_ns\x18\x11 \x01(\x12R\x05maxNs\x12\x0e\n" +
-	"\x02id\x18\x12 \x01(\x06R\x02idJ\x04\b\x0e\x10\x0fJ\x04\b\x0f\x10\x10\"\xbb\x02\n" +
+	"\x02id\x18\x12 \x01(\x06R\x02idJ\x04\b\x0f\x10\x10\"\xbb\x02\n" +
 	"\x04Item\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12\x12\n" +
@@ -3170,7 +3484,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x03Rec\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\tR\x05start\x12\x16\n" +
 	"\x06record\x18\x02 \x01(\fR\x06record\x12\x12\n" +
-	"\x04addr\x18\x03 \x01(\tR\x04addr\"\xba\x05\n" +
+	"\x04addr\x18\x03 \x01(\tR\x04addr\"\xca\x06\n" +
 	"\x03Msg\x12.\n" +
 	"\x04take\x18\x01 \x01(\v2\x18.bucketring.peer.v1.TakeH\x00R\x04take\x121\n" +
 	"\x05given\x18\x02 \x01(\v2\x19.bucketring.peer.v1.GivenH\x00R\x05given\x12+\n" +
@@ -3186,8 +3500,32 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x04repl\x18\v \x01(\v2\x18.bucketring.peer.v1.ReplH\x00R\x04repl\x12.\n" +
 	"\x04hear\x18\f \x01(\v2\x18.bucketring.peer.v1.HearH\x00R\x04hear\x127\n" +
 	"\aconfirm\x18\r \x01(\v2\x1b.bucketring.peer.v1.ConfirmH\x00R\aconfirm\x124\n" +
-	"\x06undeny\x18\x0e \x01(\v2\x1a.bucketring.peer.v1.UndenyH\x00R\x06undenyB\x04\n" +
-	"\x02of\"\x1c\n" +
+	"\x06undeny\x18\x0e \x01(\v2\x1a.bucketring.peer.v1.UndenyH\x00R\x06undeny\x12+\n" +
+	"\x03ask\x18\x0f \x01(\v2\x17.bucketring.peer.v1.AskH\x00R\x03ask\x121\n" +
+	"\x05slice\x18\x10 \x01(\v2\x19.bucketring.peer.v1.SliceH\x00R\x05slice\x12.\n" +
+	"\x04have\x18\x11 \x01(\v2\x18.bucketring.peer.v1.HaveH\x00R\x04haveB\x04\n" +
+	"\x02of\"\xcb\x01\n" +
+	"\x03Ask\x12\x0e\n" +
+	"\x02no\x18\x01 \x01(\x04R\x02no\x12\x12\n" +
+	"\x04part\x18\x02 \x01(\rR\x04part\x12+\n" +
+	"\x04defs\x18\x03 \x03(\v2\x17.bucketring.peer.v1.DefR\x04defs\x12\x12\n" +
+	"\x04keys\x18\x04 \x03(\fR\x04keys\x12!\n" +
+	"\fdemand_milli\x18\x05 \x01(\x12R\vdemandMilli\x12\x12\n" +
+	"\x04left\x18\x06 \x01(\x12R\x04left\x12\x14\n" +
+	"\x05least\x18\a \x01(\x12R\x05least\x12\x12\n" +
+	"\x04seen\x18\b \x01(\x04R\x04seen\"\xa9\x01\n" +
+	"\x05Slice\x12\x0e\n" +
+	"\x02no\x18\x01 \x01(\x04R\x02no\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x16\n" +
+	"\x06tokens\x18\x03 \x01(\x12R\x06tokens\x12\x19\n" +
+	"\bvalid_ns\x18\x04 \x01(\x12R\avalidNs\x12\x15\n" +
+	"\x06ask_ns\x18\x05 \x01(\x12R\x05askNs\x126\n" +
+	"\x06limits\x18\x06 \x03(\v2\x1e.bucketring.peer.v1.LimitStateR\x06limits\"R\n" +
+	"\x04Have\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\rR\x04part\x12\x10\n" +
+	"\x03gen\x18\x02 \x01(\x04R\x03gen\x12\x10\n" +
+	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x12\n" +
+	"\x04back\x18\x04 \x01(\bR\x04back\"\x1c\n" +
 	"\x06Undeny\x12\x12\n" +
 	"\x04part\x18\x01 \x01(\rR\x04part\"\x1a\n" +
 	"\x04Take\x12\x12\n" +
@@ -3307,7 +3645,7 @@ func file_transport_peerpb_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_transport_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_transport_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_transport_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_transport_peerpb_peer_proto_goTypes = []any{
 	(Verdict_Code)(0),  // 0: bucketring.peer.v1.Verdict.Code
 	(*Piece)(nil),      // 1: bucketring.peer.v1.Piece
@@ -3326,27 +3664,30 @@ var file_transport_peerpb_peer_proto_goTypes = []any{
 	(*View)(nil),       // 14: bucketring.peer.v1.View
 	(*Rec)(nil),        // 15: bucketring.peer.v1.Rec
 	(*Msg)(nil),        // 16: bucketring.peer.v1.Msg
-	(*Undeny)(nil),     // 17: bucketring.peer.v1.Undeny
-	(*Take)(nil),       // 18: bucketring.peer.v1.Take
-	(*Given)(nil),      // 19: bucketring.peer.v1.Given
-	(*Ack)(nil),        // 20: bucketring.peer.v1.Ack
-	(*Who)(nil),        // 21: bucketring.peer.v1.Who
-	(*Iam)(nil),        // 22: bucketring.peer.v1.Iam
-	(*Held)(nil),       // 23: bucketring.peer.v1.Held
-	(*Nudge)(nil),      // 24: bucketring.peer.v1.Nudge
-	(*Offer)(nil),      // 25: bucketring.peer.v1.Offer
-	(*Bye)(nil),        // 26: bucketring.peer.v1.Bye
-	(*Clear)(nil),      // 27: bucketring.peer.v1.Clear
-	(*Repl)(nil),       // 28: bucketring.peer.v1.Repl
-	(*Hear)(nil),       // 29: bucketring.peer.v1.Hear
-	(*Confirm)(nil),    // 30: bucketring.peer.v1.Confirm
-	(*Ref)(nil),        // 31: bucketring.peer.v1.Ref
-	(*Copy)(nil),       // 32: bucketring.peer.v1.Copy
-	(*State)(nil),      // 33: bucketring.peer.v1.State
-	(*Record)(nil),     // 34: bucketring.peer.v1.Record
-	(*Mark)(nil),       // 35: bucketring.peer.v1.Mark
-	(*Lease)(nil),      // 36: bucketring.peer.v1.Lease
-	(*Reserved)(nil),   // 37: bucketring.peer.v1.Reserved
+	(*Ask)(nil),        // 17: bucketring.peer.v1.Ask
+	(*Slice)(nil),      // 18: bucketring.peer.v1.Slice
+	(*Have)(nil),       // 19: bucketring.peer.v1.Have
+	(*Undeny)(nil),     // 20: bucketring.peer.v1.Undeny
+	(*Take)(nil),       // 21: bucketring.peer.v1.Take
+	(*Given)(nil),      // 22: bucketring.peer.v1.Given
+	(*Ack)(nil),        // 23: bucketring.peer.v1.Ack
+	(*Who)(nil),        // 24: bucketring.peer.v1.Who
+	(*Iam)(nil),        // 25: bucketring.peer.v1.Iam
+	(*Held)(nil),       // 26: bucketring.peer.v1.Held
+	(*Nudge)(nil),      // 27: bucketring.peer.v1.Nudge
+	(*Offer)(nil),      // 28: bucketring.peer.v1.Offer
+	(*Bye)(nil),        // 29: bucketring.peer.v1.Bye
+	(*Clear)(nil),      // 30: bucketring.peer.v1.Clear
+	(*Repl)(nil),       // 31: bucketring.peer.v1.Repl
+	(*Hear)(nil),       // 32: bucketring.peer.v1.Hear
+	(*Confirm)(nil),    // 33: bucketring.peer.v1.Confirm
+	(*Ref)(nil),        // 34: bucketring.peer.v1.Ref
+	(*Copy)(nil),       // 35: bucketring.peer.v1.Copy
+	(*State)(nil),      // 36: bucketring.peer.v1.State
+	(*Record)(nil),     // 37: bucketring.peer.v1.Record
+	(*Mark)(nil),       // 38: bucketring.peer.v1.Mark
+	(*Lease)(nil),      // 39: bucketring.peer.v1.Lease
+	(*Reserved)(nil),   // 40: bucketring.peer.v1.Reserved
 }
 var file_transport_peerpb_peer_proto_depIdxs = []int32{
 	4,  // 0: bucketring.peer.v1.Frame.hello:type_name -> bucketring.peer.v1.Hello
@@ -3363,45 +3704,50 @@ var file_transport_peerpb_peer_proto_depIdxs = []int32{
 	14, // 11: bucketring.peer.v1.Bulky.view:type_name -> bucketring.peer.v1.View
 	16, // 12: bucketring.peer.v1.Bulky.msg:type_name -> bucketring.peer.v1.Msg
 	15, // 13: bucketring.peer.v1.View.recs:type_name -> bucketring.peer.v1.Rec
-	18, // 14: bucketring.peer.v1.Msg.take:type_name -> bucketring.peer.v1.Take
-	19, // 15: bucketring.peer.v1.Msg.given:type_name -> bucketring.peer.v1.Given
-	20, // 16: bucketring.peer.v1.Msg.ack:type_name -> bucketring.peer.v1.Ack
-	21, // 17: bucketring.peer.v1.Msg.who:type_name -> bucketring.peer.v1.Who
-	22, // 18: bucketring.peer.v1.Msg.iam:type_name -> bucketring.peer.v1.Iam
-	23, // 19: bucketring.peer.v1.Msg.held:type_name -> bucketring.peer.v1.Held
-	24, // 20: bucketring.peer.v1.Msg.nudge:type_name -> bucketring.peer.v1.Nudge
-	25, // 21: bucketring.peer.v1.Msg.offer:type_name -> bucketring.peer.v1.Offer
-	26, // 22: bucketring.peer.v1.Msg.bye:type_name -> bucketring.peer.v1.Bye
-	27, // 23: bucketring.peer.v1.Msg.clear:type_name -> bucketring.peer.v1.Clear
-	28, // 24: bucketring.peer.v1.Msg.repl:type_name -> bucketring.peer.v1.Repl
-	29, // 25: bucketring.peer.v1.Msg.hear:type_name -> bucketring.peer.v1.Hear
-	30, // 26: bucketring.peer.v1.Msg.confirm:type_name -> bucketring.peer.v1.Confirm
-	17, // 27: bucketring.peer.v1.Msg.undeny:type_name -> bucketring.peer.v1.Undeny
-	32, // 28: bucketring.peer.v1.Given.copy:type_name -> bucketring.peer.v1.Copy
-	31, // 29: bucketring.peer.v1.Given.hint:type_name -> bucketring.peer.v1.Ref
-	31, // 30: bucketring.peer.v1.Iam.fwd:type_name -> bucketring.peer.v1.Ref
-	32, // 31: bucketring.peer.v1.Iam.copies:type_name -> bucketring.peer.v1.Copy
-	31, // 32: bucketring.peer.v1.Offer.back:type_name -> bucketring.peer.v1.Ref
-	32, // 33: bucketring.peer.v1.Offer.copy:type_name -> bucketring.peer.v1.Copy
-	32, // 34: bucketring.peer.v1.Repl.copy:type_name -> bucketring.peer.v1.Copy
-	23, // 35: bucketring.peer.v1.Confirm.held:type_name -> bucketring.peer.v1.Held
-	33, // 36: bucketring.peer.v1.Copy.state:type_name -> bucketring.peer.v1.State
-	5,  // 37: bucketring.peer.v1.State.defs:type_name -> bucketring.peer.v1.Def
-	34, // 38: bucketring.peer.v1.State.records:type_name -> bucketring.peer.v1.Record
-	37, // 39: bucketring.peer.v1.State.reserved:type_name -> bucketring.peer.v1.Reserved
-	35, // 40: bucketring.peer.v1.Record.marks:type_name -> bucketring.peer.v1.Mark
-	36, // 41: bucketring.peer.v1.Mark.leases:type_name -> bucketring.peer.v1.Lease
-	3,  // 42: bucketring.peer.v1.Peer.Link:input_type -> bucketring.peer.v1.Frame
-	1,  // 43: bucketring.peer.v1.Peer.Tell:input_type -> bucketring.peer.v1.Piece
-	11, // 44: bucketring.peer.v1.Peer.Bulk:input_type -> bucketring.peer.v1.Chunk
-	3,  // 45: bucketring.peer.v1.Peer.Link:output_type -> bucketring.peer.v1.Frame
-	2,  // 46: bucketring.peer.v1.Peer.Tell:output_type -> bucketring.peer.v1.Told
-	13, // 47: bucketring.peer.v1.Peer.Bulk:output_type -> bucketring.peer.v1.BulkDone
-	45, // [45:48] is the sub-list for method output_type
-	42, // [42:45] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	21, // 14: bucketring.peer.v1.Msg.take:type_name -> bucketring.peer.v1.Take
+	22, // 15: bucketring.peer.v1.Msg.given:type_name -> bucketring.peer.v1.Given
+	23, // 16: bucketring.peer.v1.Msg.ack:type_name -> bucketring.peer.v1.Ack
+	24, // 17: bucketring.peer.v1.Msg.who:type_name -> bucketring.peer.v1.Who
+	25, // 18: bucketring.peer.v1.Msg.iam:type_name -> bucketring.peer.v1.Iam
+	26, // 19: bucketring.peer.v1.Msg.held:type_name -> bucketring.peer.v1.Held
+	27, // 20: bucketring.peer.v1.Msg.nudge:type_name -> bucketring.peer.v1.Nudge
+	28, // 21: bucketring.peer.v1.Msg.offer:type_name -> bucketring.peer.v1.Offer
+	29, // 22: bucketring.peer.v1.Msg.bye:type_name -> bucketring.peer.v1.Bye
+	30, // 23: bucketring.peer.v1.Msg.clear:type_name -> bucketring.peer.v1.Clear
+	31, // 24: bucketring.peer.v1.Msg.repl:type_name -> bucketring.peer.v1.Repl
+	32, // 25: bucketring.peer.v1.Msg.hear:type_name -> bucketring.peer.v1.Hear
+	33, // 26: bucketring.peer.v1.Msg.confirm:type_name -> bucketring.peer.v1.Confirm
+	20, // 27: bucketring.peer.v1.Msg.undeny:type_name -> bucketring.peer.v1.Undeny
+	17, // 28: bucketring.peer.v1.Msg.ask:type_name -> bucketring.peer.v1.Ask
+	18, // 29: bucketring.peer.v1.Msg.slice:type_name -> bucketring.peer.v1.Slice
+	19, // 30: bucketring.peer.v1.Msg.have:type_name -> bucketring.peer.v1.Have
+	5,  // 31: bucketring.peer.v1.Ask.defs:type_name -> bucketring.peer.v1.Def
+	9,  // 32: bucketring.peer.v1.Slice.limits:type_name -> bucketring.peer.v1.LimitState
+	35, // 33: bucketring.peer.v1.Given.copy:type_name -> bucketring.peer.v1.Copy
+	34, // 34: bucketring.peer.v1.Given.hint:type_name -> bucketring.peer.v1.Ref
+	34, // 35: bucketring.peer.v1.Iam.fwd:type_name -> bucketring.peer.v1.Ref
+	35, // 36: bucketring.peer.v1.Iam.copies:type_name -> bucketring.peer.v1.Copy
+	34, // 37: bucketring.peer.v1.Offer.back:type_name -> bucketring.peer.v1.Ref
+	35, // 38: bucketring.peer.v1.Offer.copy:type_name -> bucketring.peer.v1.Copy
+	35, // 39: bucketring.peer.v1.Repl.copy:type_name -> bucketring.peer.v1.Copy
+	26, // 40: bucketring.peer.v1.Confirm.held:type_name -> bucketring.peer.v1.Held
+	36, // 41: bucketring.peer.v1.Copy.state:type_name -> bucketring.peer.v1.State
+	5,  // 42: bucketring.peer.v1.State.defs:type_name -> bucketring.peer.v1.Def
+	37, // 43: bucketring.peer.v1.State.records:type_name -> bucketring.peer.v1.Record
+	40, // 44: bucketring.peer.v1.State.reserved:type_name -> bucketring.peer.v1.Reserved
+	38, // 45: bucketring.peer.v1.Record.marks:type_name -> bucketring.peer.v1.Mark
+	39, // 46: bucketring.peer.v1.Mark.leases:type_name -> bucketring.peer.v1.Lease
+	3,  // 47: bucketring.peer.v1.Peer.Link:input_type -> bucketring.peer.v1.Frame
+	1,  // 48: bucketring.peer.v1.Peer.Tell:input_type -> bucketring.peer.v1.Piece
+	11, // 49: bucketring.peer.v1.Peer.Bulk:input_type -> bucketring.peer.v1.Chunk
+	3,  // 50: bucketring.peer.v1.Peer.Link:output_type -> bucketring.peer.v1.Frame
+	2,  // 51: bucketring.peer.v1.Peer.Tell:output_type -> bucketring.peer.v1.Told
+	13, // 52: bucketring.peer.v1.Peer.Bulk:output_type -> bucketring.peer.v1.BulkDone
+	50, // [50:53] is the sub-list for method output_type
+	47, // [47:50] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_transport_peerpb_peer_proto_init() }
@@ -3424,6 +3770,9 @@ func file_transport_peerpb_peer_proto_init() {
 		(*Msg_Hear)(nil),
 		(*Msg_Confirm)(nil),
 		(*Msg_Undeny)(nil),
+		(*Msg_Ask)(nil),
+		(*Msg_Slice)(nil),
+		(*Msg_Have)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3431,7 +3780,7 @@ func file_transport_peerpb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_transport_peerpb_peer_proto_rawDesc), len(file_transport_peerpb_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   37,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

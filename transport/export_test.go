@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/transport/limitpb"
 	"github.com/bucketring/bucketring/transport/peerpb"
 )
 
@@ -84,4 +85,52 @@ func (p *Pool) Age(addr string, d time.Duration, paused bool) {
 	if paused {
 		peer.watched.Add(-int64(d))
 	}
+}
+
+// PackedRequest writes a limitpb.StreamRequest and PackedAnswer a limitpb.Answer, as a
+// stream does.
+func PackedRequest(id uint64, budget time.Duration, req *bucketring.Request) []byte {
+	return new(writer).appendCall(nil, id, budget, req)
+}
+
+func PackedAnswer(d *bucketring.Decision, err error) []byte { return appendAnswer(nil, d, err) }
+
+// ReadAnswer reads a limitpb.Answer.
+func ReadAnswer(b []byte) (d bucketring.Decision, failed, err error) {
+	failed, err = new(decisionReader).readAnswer(b, &d)
+	return d, failed, err
+}
+
+// ReadAnswers reads a limitpb.StreamResponse, and returns how many answers it has.
+func ReadAnswers(b []byte) (count int, err error) {
+	err = new(decisionReader).readStream(b, func(uint64, *bucketring.Decision, error) { count++ })
+	return count, err
+}
+
+// A ReadCall is one request of a message.
+type ReadCall struct {
+	ID      uint64
+	Verb    int32
+	Budget  time.Duration
+	Req     bucketring.Request
+	Invalid error
+}
+
+// ReadCalls reads a limitpb.StreamRequest, or a limitpb.TakeBatchRequest.
+func ReadCalls(b []byte, batch bool) (calls []ReadCall, count int, nested bool, err error) {
+	c := streamCalls{parser: new(parser)}
+	read := c.readStream
+	if batch {
+		read = c.readBatch
+	}
+	err = read(b)
+	for _, one := range c.calls {
+		calls = append(calls, ReadCall{one.id, one.verb, one.budget, one.req, one.invalid})
+	}
+	return calls, c.count, c.nested, err
+}
+
+// FromTake reads a request as the generated code has it.
+func FromTake(verb bucketring.Verb, m *limitpb.TakeRequest) (bucketring.Request, error) {
+	return new(parser).fromTake(verb, m)
 }

@@ -30,16 +30,10 @@ func (p *parser) fromTake(verb bucketring.Verb, m *limitpb.TakeRequest) (bucketr
 
 // toTake writes a request for the public API; limits travel as text.
 func (w *writer) toTake(req *bucketring.Request) *limitpb.TakeRequest {
-	m := new(limitpb.TakeRequest)
-	w.take(m, new(int64), req)
-	return m
-}
-
-// take is toTake into m, with a place for the cost.
-func (w *writer) take(m *limitpb.TakeRequest, cost *int64, req *bucketring.Request) {
-	*cost = req.Cost
-	m.Key, m.Limit, m.Cost, m.CostNanos = req.Key, w.write(req.Limits), cost, req.CostNanos
-	m.Namespace, m.Attributes, m.Token = req.Namespace, req.Attributes, req.Token
+	return &limitpb.TakeRequest{
+		Key: req.Key, Limit: w.write(req.Limits), Cost: &req.Cost, CostNanos: req.CostNanos,
+		Namespace: req.Namespace, Attributes: req.Attributes, Token: req.Token,
+	}
 }
 
 // fromLevel reads a change of a level. The error is ErrInvalid.
@@ -69,34 +63,17 @@ func toLevel(req *bucketring.Request) *limitpb.LevelRequest {
 	return m
 }
 
-// An answered is an answer with all that it points to, if it is about one limit: so it
-// takes one piece of memory.
-type answered struct {
-	response limitpb.StreamResponse
-	answer   limitpb.Answer
-	result   limitpb.Answer_Decision
+// A decided is a decision with all that it points to, if it is about one limit: so it takes
+// one piece of memory.
+type decided struct {
 	decision limitpb.Decision
 	state    limitpb.LimitState
 	states   [1]*limitpb.LimitState
 	retry    int64
 }
 
-// toAnswer writes an answer.
-func toAnswer(d *bucketring.Decision) *answered {
-	a := new(answered)
-	a.write(d)
-	a.result.Decision = &a.decision
-	a.answer.Result = &a.result
-	return a
-}
-
 func toDecision(d *bucketring.Decision) *limitpb.Decision {
-	a := new(answered)
-	a.write(d)
-	return &a.decision
-}
-
-func (a *answered) write(d *bucketring.Decision) {
+	a := new(decided)
 	m := &a.decision
 	m.Allowed, m.Limit, m.Remaining, m.Precision, m.ResetAt = d.Allowed, d.Limit, d.Remaining, uint32(d.Precision), d.ResetAt
 	m.ResetAfter, m.RetryAfter, m.Policy = d.ResetAfter.Seconds(), retrySeconds(&a.retry, d.RetryAfter), d.Name
@@ -106,13 +83,14 @@ func (a *answered) write(d *bucketring.Decision) {
 		toLimitState(&a.state, m.RetryAfter, &d.LimitState)
 		a.states[0] = &a.state
 		m.Limits = a.states[:]
-		return
+		return m
 	}
 	m.Limits = make([]*limitpb.LimitState, len(d.Limits))
 	for i := range d.Limits {
 		m.Limits[i] = new(limitpb.LimitState)
 		toLimitState(m.Limits[i], retrySeconds(new(int64), d.Limits[i].RetryAfter), &d.Limits[i])
 	}
+	return m
 }
 
 func toLimitState(m *limitpb.LimitState, retry *int64, s *bucketring.LimitState) {
@@ -149,25 +127,12 @@ func fromDecision(m *limitpb.Decision) bucketring.Decision {
 		Allowed: m.GetAllowed(), Degraded: m.GetDegraded(), Node: m.GetNode(), Owner: m.GetOwner(),
 		Leases: m.GetLeases(), Reservation: m.GetReservation(), Response: fromResponse(m.GetResponse()),
 	}
-	for _, source := range bucketring.Sources() {
-		if source.String() == m.GetSource() {
-			d.Source = source
-		}
-	}
-	if len(m.GetLimits()) == 1 && m.GetLimits()[0].GetName() == m.GetPolicy() {
-		d.LimitState = fromLimitState(m.GetLimits()[0])
-		return d
-	}
+	d.Source = sourceNamed(m.GetSource())
 	states := make([]bucketring.LimitState, len(m.GetLimits()))
 	for i, s := range m.GetLimits() {
 		states[i] = fromLimitState(s)
-		if s.GetName() == m.GetPolicy() {
-			d.LimitState = states[i]
-		}
 	}
-	if len(states) != 1 { // none is a list too: that of a caller without limits
-		d.Limits = states
-	}
+	describeBy(&d, m.GetPolicy(), states)
 	return d
 }
 

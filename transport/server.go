@@ -4,6 +4,7 @@ package transport
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ type Server struct {
 	limiter bucketring.Limiter
 	prompt  Prompt // the limiter, if it is one
 	parser  parser
+	batches sync.Pool // of *batch
 	panics  atomic.Int64
 
 	ending chan struct{} // closed when streams shall end
@@ -63,8 +65,20 @@ func (s *Server) GRPC() *grpc.Server {
 			MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: streamAge + time.Minute,
 		}))
 	g := grpc.NewServer(opts...)
-	limitpb.RegisterLimiterServer(g, s)
+	s.Register(g)
 	return g
+}
+
+// Register has g serve the public API.
+func (s *Server) Register(g grpc.ServiceRegistrar) {
+	desc := limitpb.Limiter_ServiceDesc
+	desc.Methods = slices.Clone(desc.Methods)
+	for i := range desc.Methods {
+		if desc.Methods[i].MethodName == "TakeBatch" {
+			desc.Methods[i].Handler = handleBatch
+		}
+	}
+	g.RegisterService(&desc, s)
 }
 
 // Panics counts calls that ended in a panic, which cost that call alone.
@@ -131,43 +145,4 @@ func (s *Server) decide(ctx context.Context, req bucketring.Request) (*limitpb.D
 		return nil, toStatus(err)
 	}
 	return toDecision(&d), nil
-}
-
-// answer is one for callers that must go on after an error, or a panic.
-func (s *Server) answer(ctx context.Context, verb bucketring.Verb, m *limitpb.TakeRequest) *limitpb.Answer {
-	d, err := func() (d *limitpb.Decision, err error) {
-		defer s.recovered(&err)
-		return s.one(ctx, verb, m)
-	}()
-	if err != nil {
-		return &limitpb.Answer{Result: &limitpb.Answer_Error{Error: toError(err)}}
-	}
-	return &limitpb.Answer{Result: &limitpb.Answer_Decision{Decision: d}}
-}
-
-// TakeBatch implements limitpb.LimiterServer. What needs no other node is decided first;
-// of the rest, calls of one key, or of policies, follow each other, and other keys do not
-// wait for them.
-func (s *Server) TakeBatch(ctx context.Context, m *limitpb.TakeBatchRequest) (*limitpb.TakeBatchResponse, error) {
-	if len(m.GetRequests()) > maxBatch {
-		return nil, status.Errorf(codes.OutOfRange, "%d requests in a batch, at most %d are allowed: send several batches",
-			len(m.GetRequests()), maxBatch)
-	}
-	answers := make([]*limitpb.Answer, len(m.GetRequests()))
-	waiting := map[string][]int{} // by key
-	for i, r := range m.GetRequests() {
-		if answers[i] = s.answerNow(r); answers[i] == nil {
-			waiting[r.GetKey()] = append(waiting[r.GetKey()], i)
-		}
-	}
-	var deciding sync.WaitGroup
-	for _, of := range waiting {
-		deciding.Go(func() {
-			for _, i := range of {
-				answers[i] = s.answer(ctx, bucketring.VerbTake, m.GetRequests()[i])
-			}
-		})
-	}
-	deciding.Wait()
-	return &limitpb.TakeBatchResponse{Answers: answers}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/transport/limitpb"
@@ -35,14 +36,60 @@ type streamed struct {
 	places   chan struct{} // one for each request that is not answered
 	deciding sync.WaitGroup
 
-	reading sync.Mutex // held while requests are taken in
-	ended   bool       // nothing is taken in any more; guarded by reading
+	reading sync.Mutex  // held while requests are taken in
+	calls   streamCalls // guarded by reading
+	made    answers     // to the calls of a message, so far; guarded by reading
+	ended   bool        // nothing is taken in any more; guarded by reading
 
 	mu      sync.Mutex
-	ready   []*limitpb.StreamResponse // to be sent; guarded by mu
-	sending bool                      // somebody sends; guarded by mu
-	packs   bool                      // the caller understands several in one message; guarded by mu
-	failed  error                     // of sending; guarded by mu
+	ready   answers // to be sent; guarded by mu
+	sending bool    // somebody sends; guarded by mu
+	out     packed  // what is sent; belongs to whoever sends
+	packs   bool    // the caller understands several in one message; guarded by mu
+	failed  error   // of sending; guarded by mu
+}
+
+// answers are written one behind the other: the fields of a limitpb.StreamResponse each.
+type answers struct {
+	bytes []byte
+	ends  []int
+}
+
+// add writes an answer.
+func (a *answers) add(id uint64, d *bucketring.Decision, err error) {
+	b, mark := begin(appendNumber(a.bytes, 1, id), 2)
+	a.bytes = end(appendAnswer(b, d, err), mark)
+	a.ends = append(a.ends, len(a.bytes))
+}
+
+func (a *answers) clear() { a.bytes, a.ends = a.bytes[:0], a.ends[:0] }
+
+// more appends what b has.
+func (a *answers) more(b *answers) {
+	first := len(a.bytes)
+	a.bytes = append(a.bytes, b.bytes...)
+	for _, at := range b.ends {
+		a.ends = append(a.ends, first+at)
+	}
+}
+
+// message writes the first answers as one message.
+func (a *answers) message(b []byte, count int) []byte {
+	b = append(b, a.bytes[:a.ends[0]]...)
+	for i := 1; i < count; i++ {
+		b = protowire.AppendBytes(protowire.AppendTag(b, 3, protowire.BytesType), a.bytes[a.ends[i-1]:a.ends[i]])
+	}
+	return b
+}
+
+// drop takes the first answers away.
+func (a *answers) drop(count int) {
+	first := a.ends[count-1]
+	a.bytes = append(a.bytes[:0], a.bytes[first:]...)
+	a.ends = append(a.ends[:0], a.ends[count:]...)
+	for i := range a.ends {
+		a.ends[i] -= first
+	}
 }
 
 // TakeStream implements limitpb.LimiterServer. Each request is decided on its
@@ -53,7 +100,8 @@ func (s *Server) TakeStream(stream callStream) error {
 		return status.Error(codes.Unavailable, "the node is stopping: ask another one")
 	default:
 	}
-	c := &streamed{server: s, stream: stream, places: make(chan struct{}, maxInFlight)}
+	c := &streamed{server: s, stream: stream, places: make(chan struct{}, maxInFlight), calls: streamCalls{parser: &s.parser}}
+	c.out.Message = (*limitpb.StreamResponse)(nil).ProtoReflect()
 	age := time.NewTimer(streamAge - rand.N(streamAge/5)) // #nosec: jitter needs no secrecy
 	defer age.Stop()
 	read := make(chan error, 1)
@@ -73,13 +121,14 @@ func (s *Server) TakeStream(stream callStream) error {
 
 // read takes in requests until the caller has sent all, or the stream has ended.
 func (c *streamed) read() error {
+	m := &packed{Message: (*limitpb.StreamRequest)(nil).ProtoReflect()}
 	for {
-		m, err := c.stream.Recv()
+		err := c.stream.RecvMsg(m)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err == nil {
-			err = c.takeIn(m)
+			err = c.takeIn(m.raw)
 		}
 		if err != nil {
 			return err
@@ -87,128 +136,119 @@ func (c *streamed) read() error {
 	}
 }
 
-func (c *streamed) takeIn(m *limitpb.StreamRequest) error {
+// takeIn decides what needs no other node, and leaves the rest to goroutines.
+func (c *streamed) takeIn(raw []byte) error {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	if c.ended {
 		return nil
 	}
-	if len(m.GetMore()) > 0 {
-		if err := checkMore(m.GetMore()); err != nil {
-			return err
-		}
+	if err := c.calls.readStream(raw); err != nil {
+		return status.Error(codes.Internal, err.Error())
+	}
+	switch further := c.calls.count; {
+	case further > maxBatch:
+		return status.Errorf(codes.OutOfRange, "%d requests in a message, at most %d are allowed: send several", further, maxBatch)
+	case c.calls.nested:
+		return status.Error(codes.InvalidArgument, "a further request has further requests: put them side by side")
+	case further > 0:
 		c.mu.Lock()
 		c.packs = true
 		c.mu.Unlock()
 	}
-	answers := c.begin(nil, m)
-	for _, one := range m.GetMore() {
-		answers = c.begin(answers, one)
+	c.made.clear()
+	for i := range c.calls.calls {
+		c.begin(&c.calls.calls[i])
 	}
-	c.send(answers)
+	c.send(&c.made)
 	return c.stream.Context().Err()
 }
 
-func checkMore(more []*limitpb.StreamRequest) error {
-	if len(more) > maxBatch {
-		return status.Errorf(codes.OutOfRange, "%d requests in a message, at most %d are allowed: send several", len(more), maxBatch)
-	}
-	for _, one := range more {
-		if len(one.GetMore()) > 0 {
-			return status.Error(codes.InvalidArgument, "a further request has further requests: put them side by side")
-		}
-	}
-	return nil
-}
-
-// begin decides a request and appends its answer, or leaves it to a goroutine.
-func (c *streamed) begin(answers []*limitpb.StreamResponse, m *limitpb.StreamRequest) []*limitpb.StreamResponse {
+// begin decides a request and notes its answer, or leaves it to a goroutine.
+func (c *streamed) begin(one *streamCall) {
 	select {
 	case c.places <- struct{}{}:
 	default: // what is decided must go before there is room
-		c.send(answers)
-		answers = nil
+		c.send(&c.made)
+		c.made.clear()
 		c.places <- struct{}{}
 	}
-	if m.GetVerb() == limitpb.Verb_TAKE {
-		if a := c.server.prompted(m.GetRequest()); a != nil {
-			a.response.Id, a.response.Answer = m.GetId(), &a.answer
-			return append(answers, &a.response)
-		}
-	}
-	c.deciding.Go(func() {
-		ctx, cancel := c.stream.Context(), func() {}
-		if budget := m.GetBudgetNs(); budget > 0 {
-			ctx, cancel = context.WithTimeout(ctx, time.Duration(budget))
-		}
-		defer cancel()
-		c.send([]*limitpb.StreamResponse{{Id: m.GetId(), Answer: c.server.answerStreamed(ctx, m)}})
-	})
-	return answers
-}
-
-// answerNow answers a take that needs no other node; nil if it may.
-func (s *Server) answerNow(m *limitpb.TakeRequest) *limitpb.Answer {
-	if a := s.prompted(m); a != nil {
-		return &a.answer
-	}
-	return nil
-}
-
-func (s *Server) prompted(m *limitpb.TakeRequest) *answered {
-	if s.prompt == nil {
-		return nil
-	}
 	var d bucketring.Decision
-	switch done, err := s.takeNow(m, &d); {
-	case err != nil:
-		a := new(answered)
-		a.answer.Result = &limitpb.Answer_Error{Error: toError(err)}
-		return a
-	case !done:
-		return nil
+	if done, err := c.server.takeNow(one, &d); done {
+		c.made.add(one.id, &d, err)
+		return
 	}
-	return toAnswer(&d)
+	later := *one // its place is used again
+	c.deciding.Go(func() { c.decide(&later) })
 }
 
-func (s *Server) takeNow(m *limitpb.TakeRequest, d *bucketring.Decision) (done bool, err error) {
+// decide waits for the decision on a request, and sends it.
+func (c *streamed) decide(one *streamCall) {
+	ctx, cancel := c.stream.Context(), func() {}
+	if one.budget > 0 {
+		ctx, cancel = context.WithTimeout(ctx, one.budget)
+	}
+	defer cancel()
+	d, err := c.server.takeCall(ctx, one)
+	var a answers
+	a.add(one.id, &d, err)
+	c.send(&a)
+}
+
+// takeNow decides a take that needs no other node. If it is done, the error is one for the
+// answer.
+func (s *Server) takeNow(one *streamCall, d *bucketring.Decision) (done bool, err error) {
+	if s.prompt == nil || one.verb != int32(limitpb.Verb_TAKE) || one.invalid != nil {
+		return false, nil
+	}
+	defer func() {
+		if err != nil {
+			done = true
+		}
+	}()
 	defer s.recovered(&err)
-	req, invalid := s.parser.fromTake(bucketring.VerbTake, m)
-	return invalid == nil && s.prompt.TakeNow(&req, d), nil
+	return s.prompt.TakeNow(&one.req, d), nil
 }
 
-func (s *Server) answerStreamed(ctx context.Context, m *limitpb.StreamRequest) *limitpb.Answer {
-	if _, known := limitpb.Verb_name[int32(m.GetVerb())]; !known {
-		err := toStatus(bucketring.Invalidf("unknown verb %d: streams carry take, peek, refund and reset", m.GetVerb()))
-		return &limitpb.Answer{Result: &limitpb.Answer_Error{Error: toError(err)}}
+// takeCall decides a call. The error is one for the answer; a panic makes one too.
+func (s *Server) takeCall(ctx context.Context, one *streamCall) (d bucketring.Decision, err error) {
+	defer s.recovered(&err)
+	if _, known := limitpb.Verb_name[one.verb]; !known {
+		return d, toStatus(bucketring.Invalidf("unknown verb %d: streams carry take, peek, refund and reset", one.verb))
 	}
-	return s.answer(ctx, bucketring.Verb(m.GetVerb()), m.GetRequest())
+	if one.invalid != nil {
+		return d, toStatus(one.invalid)
+	}
+	one.req.Verb = bucketring.Verb(one.verb)
+	if d, err = s.limiter.Take(ctx, one.req); err != nil {
+		err = toStatus(err)
+	}
+	return d, err
 }
 
 // send sends answers, or leaves that to whoever sends already. What comes meanwhile
 // shares a message. After an error it only makes room.
-func (c *streamed) send(answers []*limitpb.StreamResponse) {
-	if len(answers) == 0 {
+func (c *streamed) send(made *answers) {
+	if len(made.ends) == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ready = append(c.ready, answers...); c.sending {
+	if c.ready.more(made); c.sending {
 		return
 	}
 	c.sending = true
-	for len(c.ready) > 0 {
+	for len(c.ready.ends) > 0 {
 		count := 1
 		if c.packs {
-			count = min(len(c.ready), maxPacked)
+			count = min(len(c.ready.ends), maxPacked)
 		}
-		m := c.ready[0]
-		m.More = c.ready[1:count:count]
-		c.ready = c.ready[count:]
+		c.out.raw = c.ready.message(c.out.raw[:0], count)
+		c.ready.drop(count)
 		failed := c.failed
 		c.mu.Unlock()
 		if failed == nil {
-			failed = c.stream.Send(m)
+			failed = c.stream.SendMsg(&c.out) // which copies it
 		}
 		for range count {
 			<-c.places
@@ -216,7 +256,7 @@ func (c *streamed) send(answers []*limitpb.StreamResponse) {
 		c.mu.Lock()
 		c.failed = failed
 	}
-	c.ready, c.sending = nil, false
+	c.sending = false
 }
 
 // sent waits until everything that was decided is sent. Nobody decides any more.

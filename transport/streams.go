@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/bucketring/bucketring"
@@ -37,6 +36,7 @@ type StreamClient struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	wake    chan struct{} // one slot: the queue has calls
+	unused  sync.Pool     // of *calling
 
 	mu      sync.Mutex
 	open    bool                // somebody runs; guarded by mu
@@ -47,19 +47,15 @@ type StreamClient struct {
 
 var _ bucketring.Limiter = (*StreamClient)(nil)
 
-// A calling is a call on its way.
+// A calling is a call on its way. It is used again after an answer.
 type calling struct {
-	m        limitpb.StreamRequest
-	request  limitpb.TakeRequest
-	cost     int64
-	size     int
+	id       uint64
+	req      bucketring.Request
+	size     int // about the bytes of it
 	deadline time.Time
-	answer   chan streamAnswer // one slot: whoever answers never waits
-}
-
-type streamAnswer struct {
-	m   *limitpb.Answer
-	err error
+	decision bucketring.Decision
+	err      error         // what came in place of a decision
+	answered chan struct{} // one slot: whoever answers never waits
 }
 
 // NewStreamClient returns a StreamClient on a connection, which stays the caller's.
@@ -85,46 +81,41 @@ func (c *StreamClient) Take(ctx context.Context, req bucketring.Request) (bucket
 	if err := sendable(&req); err != nil {
 		return bucketring.Decision{}, err
 	}
-	o := &calling{answer: make(chan streamAnswer, 1)}
-	o.m.Verb, o.m.Request = limitpb.Verb(req.Verb), &o.request
-	c.writer.take(&o.request, &o.cost, &req)
-	o.request.Attributes = maps.Clone(req.Attributes) // read after a caller has given up, too
-	o.size = len(req.Key) + len(o.request.Limit) + len(req.Namespace) + len(req.Token) + 64
+	size := len(req.Key) + 48*len(req.Limits) + len(req.Namespace) + len(req.Token) + 64
 	for name, value := range req.Attributes {
-		o.size += len(name) + len(value) + 8
+		size += len(name) + len(value) + 8
 	}
-	if o.size > maxMessage-packedBytes {
+	if size > maxMessage-packedBytes {
 		return c.Client.Take(ctx, req) // which says what is wrong
 	}
-	o.deadline, _ = ctx.Deadline()
 	if err := ctx.Err(); err != nil {
 		return bucketring.Decision{}, err
 	}
+	o, _ := c.unused.Get().(*calling)
+	if o == nil {
+		o = &calling{answered: make(chan struct{}, 1)}
+	}
+	o.req, o.size = req, size
+	o.req.Attributes = maps.Clone(req.Attributes) // read after a caller has given up, too
+	o.deadline, _ = ctx.Deadline()
 	c.enqueue(o)
 	select {
-	case a := <-o.answer:
-		return a.decision()
+	case <-o.answered:
+		d, err := o.decision, o.err
+		o.req, o.decision, o.err = bucketring.Request{}, bucketring.Decision{}, nil
+		c.unused.Put(o)
+		return d, err
 	case <-ctx.Done():
-		c.forget(o)
+		c.forget(o) // it may still be written: nobody uses it again
 		return bucketring.Decision{}, ctx.Err()
 	}
-}
-
-func (a *streamAnswer) decision() (bucketring.Decision, error) {
-	switch e := a.m.GetError(); {
-	case a.err != nil:
-		return bucketring.Decision{}, fmt.Errorf("%w: stream of calls broke: %s", bucketring.ErrUnavailable, status.Convert(a.err).Message())
-	case e != nil:
-		return bucketring.Decision{}, fromCode(codes.Code(e.GetCode()), e.GetReason(), e.GetDetail())
-	}
-	return fromDecision(a.m.GetDecision()), nil
 }
 
 func (c *StreamClient) enqueue(o *calling) {
 	c.mu.Lock()
 	c.lastID++
-	o.m.Id = c.lastID
-	c.pending[o.m.Id] = o
+	o.id = c.lastID
+	c.pending[o.id] = o
 	c.queue = append(c.queue, o)
 	if !c.open {
 		c.open = true
@@ -145,7 +136,7 @@ func (c *StreamClient) notify() {
 func (c *StreamClient) forget(o *calling) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.pending, o.m.Id)
+	delete(c.pending, o.id)
 }
 
 // run keeps a stream open while there is something to ask.
@@ -160,11 +151,12 @@ func (c *StreamClient) run() {
 		// answer it is no good end.
 		if !errors.Is(err, io.EOF) || silent > 1 {
 			for _, o := range c.pending {
-				o.answer <- streamAnswer{err: err}
+				o.err = fmt.Errorf("%w: stream of calls broke: %s", bucketring.ErrUnavailable, status.Convert(err).Message())
+				o.answered <- struct{}{}
 			}
 			clear(c.pending)
 		}
-		c.queue = slices.SortedFunc(maps.Values(c.pending), func(a, b *calling) int { return int(int64(a.m.Id - b.m.Id)) })
+		c.queue = slices.SortedFunc(maps.Values(c.pending), func(a, b *calling) int { return int(int64(a.id - b.id)) })
 		if c.open = len(c.queue) > 0; !c.open {
 			c.mu.Unlock()
 			return
@@ -190,15 +182,15 @@ func (c *StreamClient) session() (answered bool, err error) {
 			cancel() // the reader knows why
 		}
 	})
+	m := &packed{Message: (*limitpb.StreamResponse)(nil).ProtoReflect()}
+	var reader decisionReader
 	for {
-		m, err := stream.Recv()
-		if err != nil {
+		if err := stream.RecvMsg(m); err != nil {
 			return answered, err
 		}
 		answered = true
-		c.settle(m)
-		for _, one := range m.GetMore() {
-			c.settle(one)
+		if err := reader.readStream(m.raw, c.settle); err != nil {
+			return answered, err
 		}
 	}
 }
@@ -206,6 +198,7 @@ func (c *StreamClient) session() (answered bool, err error) {
 // write sends what is queued. It yields once before it looks, so that callers that are
 // about to ask share the message; it never waits for one to fill.
 func (c *StreamClient) write(ctx context.Context, stream limitpb.Limiter_TakeStreamClient) error {
+	m := &packed{Message: (*limitpb.StreamRequest)(nil).ProtoReflect()}
 	c.notify() // calls may wait from before
 	for {
 		select {
@@ -214,17 +207,16 @@ func (c *StreamClient) write(ctx context.Context, stream limitpb.Limiter_TakeStr
 		case <-c.wake:
 		}
 		runtime.Gosched()
-		for m := c.next(); m != nil; m = c.next() {
-			if err := stream.Send(m); err != nil {
+		for m.raw = c.next(m.raw[:0]); len(m.raw) > 0; m.raw = c.next(m.raw[:0]) {
+			if err := stream.SendMsg(m); err != nil {
 				return fmt.Errorf("transport: send calls: %w", err)
 			}
 		}
 	}
 }
 
-// next makes a message of the next calls, leaving out those whose callers are gone; nil
-// of none.
-func (c *StreamClient) next() (m *limitpb.StreamRequest) {
+// next appends a message of the next calls to b, leaving out those whose callers are gone.
+func (c *StreamClient) next(b []byte) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now, size, taken := time.Now(), 0, 0
@@ -233,31 +225,36 @@ func (c *StreamClient) next() (m *limitpb.StreamRequest) {
 			break
 		}
 		taken++
-		if c.pending[o.m.Id] == nil {
+		if c.pending[o.id] == nil {
 			continue
 		}
-		if o.m.More = nil; !o.deadline.IsZero() {
-			o.m.BudgetNs = max(int64(o.deadline.Sub(now)), 1)
+		var budget time.Duration
+		if !o.deadline.IsZero() {
+			budget = max(o.deadline.Sub(now), 1)
 		}
-		if size += o.size; m == nil {
-			m = &o.m
-		} else {
-			m.More = append(m.More, &o.m)
+		if size += o.size; len(b) == 0 {
+			b = c.writer.appendCall(b, o.id, budget, &o.req)
+			continue
 		}
+		var mark int
+		b, mark = begin(b, 4)
+		b = end(c.writer.appendCall(b, o.id, budget, &o.req), mark)
 	}
+	clear(c.queue[:taken])
 	if c.queue = c.queue[taken:]; len(c.queue) == 0 {
 		c.queue = nil // lets go of the array
 	}
-	return m
+	return b
 }
 
 // settle hands an answer to its caller, if that one still waits.
-func (c *StreamClient) settle(m *limitpb.StreamResponse) {
+func (c *StreamClient) settle(id uint64, d *bucketring.Decision, err error) {
 	c.mu.Lock()
-	o := c.pending[m.GetId()]
-	delete(c.pending, m.GetId())
+	o := c.pending[id]
+	delete(c.pending, id)
 	c.mu.Unlock()
 	if o != nil {
-		o.answer <- streamAnswer{m: m.GetAnswer()}
+		o.decision, o.err = *d, err
+		o.answered <- struct{}{}
 	}
 }

@@ -52,6 +52,14 @@ func (p *parser) parse(text string) ([]bucketring.Limit, error) {
 	return limits, err
 }
 
+// known returns what parse would, without making text of the bytes.
+func (p *parser) known(text []byte) ([]bucketring.Limit, bool) {
+	p.texts.mu.RLock()
+	defer p.texts.mu.RUnlock()
+	limits, ok := p.texts.known[string(text)]
+	return limits, ok
+}
+
 // A writer writes limits as text. The zero value is ready.
 type writer struct {
 	texts cached[bucketring.Limit, string]

@@ -24,10 +24,13 @@ import (
 
 	"github.com/go-redis/redis_rate/v10"
 	"github.com/redis/go-redis/v9"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/client"
 	"github.com/bucketring/bucketring/internal/workload"
+	"github.com/bucketring/bucketring/transport/limitpb"
 )
 
 // A remote takes tokens of keys and returns how many of the calls passed.
@@ -165,8 +168,8 @@ func listening(tb testing.TB, log io.Reader) map[string]string {
 	}
 }
 
-// perKey is a bucket with room for all calls of a benchmark.
-var perKey = bucketring.MustParse("1000000000/1d")
+// perKey is a bucket with room for all calls of a benchmark, whose owner is always asked.
+var perKey = bucketring.MustParse("1000000000/1d accuracy=strict")
 
 // asking are all who can be asked.
 var asking = []struct {
@@ -177,6 +180,7 @@ var asking = []struct {
 	{"bucketring_unary", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 1, true) }},
 	{"bucketring_3_nodes_stream", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 3, false) }},
 	{"bucketring_3_nodes_unary", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 3, true) }},
+	{"bucketring_batch", overBatch},
 	{"bucketring_resp", overRESP},
 	{"bucketring_http", overHTTP},
 	{"floor_grpc", overBareGRPC},
@@ -210,6 +214,30 @@ func overGRPC(tb testing.TB, nodes int, unary bool) (*server, remote) {
 			}
 		}
 		return passed, nil
+	}
+}
+
+// overBatch has all keys in one call.
+func overBatch(tb testing.TB) (*server, remote) {
+	s, doors := startNodes(tb, 1)
+	conn, err := grpc.NewClient(doors[0]["grpc"], grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close() })
+	api := limitpb.NewLimiterClient(conn)
+	return s, func(ctx context.Context, keys []string) (passed int, err error) {
+		all := &limitpb.TakeBatchRequest{}
+		for _, key := range keys {
+			all.Requests = append(all.Requests, &limitpb.TakeRequest{Key: key, Limit: "1000000000/1d"})
+		}
+		answers, err := api.TakeBatch(ctx, all)
+		for _, a := range answers.GetAnswers() {
+			if a.GetDecision().GetAllowed() {
+				passed++
+			}
+		}
+		return passed, err
 	}
 }
 
@@ -297,24 +325,29 @@ func overINCR(tb testing.TB) (*server, remote) {
 	}
 }
 
-// BenchmarkRemote is 64 callers who each wait for their answer, and for those who can, one
-// hundred calls in a message.
+// BenchmarkRemote is 64 callers who each wait for their answer, some of whom share a
+// stream with 256, and for those who can, 8 callers with many calls in a message.
 func BenchmarkRemote(b *testing.B) {
-	for _, batch := range []int{1, 100} {
+	for _, load := range []struct {
+		callers, batch int
+		limiters       string // a part of their names
+	}{
+		{64, 1, ""}, {256, 1, "bucketring_stream"}, {64, 100, "bucketring_resp"}, {64, 100, "redis_incr"},
+		{8, 100, "bucketring_batch"}, {8, 1000, "bucketring_batch"},
+	} {
 		for _, a := range asking {
-			if batch > 1 && a.name != "bucketring_resp" && a.name != "redis_incr" {
-				continue // they have no batches here; a stream makes its own
+			if !strings.Contains(a.name, load.limiters) || load.limiters == "" && a.name == "bucketring_batch" {
+				continue
 			}
-			b.Run(fmt.Sprintf("keys=uniform/callers=64/batch=%d/limiter=%s", batch, a.name), func(b *testing.B) {
+			b.Run(fmt.Sprintf("keys=uniform/callers=%d/batch=%d/limiter=%s", load.callers, load.batch, a.name), func(b *testing.B) {
 				s, take := a.start(b)
-				askRemote(b, s, take, batch)
+				askRemote(b, s, take, load.callers, load.batch)
 			})
 		}
 	}
 }
 
-func askRemote(b *testing.B, s *server, take remote, batch int) {
-	const callers = 64
+func askRemote(b *testing.B, s *server, take remote, callers, batch int) {
 	keys := workload.Uniform(10_000, seed)
 	var passed atomic.Int64
 	var failed atomic.Pointer[error]

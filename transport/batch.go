@@ -1,0 +1,118 @@
+// batch.go answers calls with many requests.
+
+package transport
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/transport/limitpb"
+)
+
+// answerSize is about the bytes of an answer about one limit.
+const answerSize = 128
+
+// A batch is the memory of one call, to be used again.
+type batch struct {
+	streamCalls
+	made []outcome
+}
+
+// An outcome is what came of a request.
+type outcome struct {
+	d   bucketring.Decision
+	err error
+}
+
+func newBatch(s *Server) *batch { return &batch{streamCalls: streamCalls{parser: &s.parser}} }
+
+// forget lets go of what the last call had.
+func (b *batch) forget() {
+	clear(b.calls)
+	clear(b.made)
+}
+
+// handleBatch is the generated handler of TakeBatch, but for the types of its messages.
+func handleBatch(srv any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+	in := &packed{Message: (*limitpb.TakeBatchRequest)(nil).ProtoReflect()}
+	if err := decode(in); err != nil {
+		return nil, err
+	}
+	handle := func(ctx context.Context, _ any) (any, error) {
+		made, err := srv.(*Server).takeBatch(ctx, in.raw)
+		if err != nil {
+			return nil, err
+		}
+		return &packed{Message: (*limitpb.TakeBatchResponse)(nil).ProtoReflect(), raw: made}, nil
+	}
+	if intercept == nil {
+		return handle(ctx, in)
+	}
+	return intercept(ctx, in, &grpc.UnaryServerInfo{Server: srv, FullMethod: limitpb.Limiter_TakeBatch_FullMethodName}, handle)
+}
+
+// TakeBatch implements limitpb.LimiterServer, for servers that Register did not make.
+func (s *Server) TakeBatch(ctx context.Context, m *limitpb.TakeBatchRequest) (*limitpb.TakeBatchResponse, error) {
+	raw, err := proto.Marshal(m)
+	if err != nil {
+		return nil, status.Error(codes.Internal, err.Error())
+	}
+	made, err := s.takeBatch(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	answers := new(limitpb.TakeBatchResponse)
+	return answers, proto.Unmarshal(made, answers)
+}
+
+// takeBatch reads a limitpb.TakeBatchRequest and returns a limitpb.TakeBatchResponse. What
+// needs no other node is decided first; of the rest, calls of one key, or of policies,
+// follow each other, and other keys do not wait for them.
+func (s *Server) takeBatch(ctx context.Context, raw []byte) ([]byte, error) {
+	batch, _ := s.batches.Get().(*batch)
+	if batch == nil {
+		batch = newBatch(s)
+	}
+	defer s.batches.Put(batch)
+	defer batch.forget()
+	if err := batch.readBatch(raw); err != nil {
+		return nil, status.Error(codes.Internal, err.Error())
+	}
+	if batch.count > maxBatch {
+		return nil, status.Errorf(codes.OutOfRange, "%d requests in a batch, at most %d are allowed: send several batches", batch.count, maxBatch)
+	}
+	batch.made = slices.Grow(batch.made, len(batch.calls))[:len(batch.calls)]
+	made, waiting := batch.made, map[string][]int(nil) // by key
+	for i := range batch.calls {
+		done, err := s.takeNow(&batch.calls[i], &made[i].d)
+		if made[i].err = err; done {
+			continue
+		}
+		if waiting == nil {
+			waiting = map[string][]int{}
+		}
+		waiting[batch.calls[i].req.Key] = append(waiting[batch.calls[i].req.Key], i)
+	}
+	var deciding sync.WaitGroup
+	for _, of := range waiting {
+		deciding.Go(func() {
+			for _, i := range of {
+				made[i].d, made[i].err = s.takeCall(ctx, &batch.calls[i])
+			}
+		})
+	}
+	deciding.Wait()
+	out := make([]byte, 0, answerSize*len(made))
+	for i := range made {
+		b, mark := begin(out, 1)
+		out = end(appendAnswer(b, &made[i].d, made[i].err), mark)
+	}
+	return out, nil
+}

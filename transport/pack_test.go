@@ -119,7 +119,7 @@ func someTake(r *rand.Rand) *limitpb.TakeRequest {
 		Limit: []string{"", "3/m", "500/m, 20000/h", "nonsense"}[r.IntN(4)],
 	}
 	if r.IntN(2) == 0 {
-		m.Cost = proto.Int64(some(r))
+		m.Cost = new(some(r))
 	}
 	for range r.IntN(3) {
 		if m.Attributes == nil {

@@ -23,8 +23,9 @@ const (
 	chargedAtOnce = 50 * time.Millisecond
 )
 
-// charges are takes that no holder has counted yet. The zero value is empty.
+// charges are takes that no holder has counted yet.
 type charges struct {
+	wake  chan struct{} // one slot: something is due
 	mu    sync.Mutex
 	due   map[chargeKey]int64 // tokens; guarded by mu
 	calls []chargeCall        // belongs to runCharges: told, and not acknowledged
@@ -73,6 +74,15 @@ func (u *charges) add(k chargeKey, cost int64) {
 		u.due = map[chargeKey]int64{}
 	}
 	u.due[k] += cost
+	poke(u.wake)
+}
+
+// poke wakes whoever waits for wake, which has one slot.
+func poke(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
 }
 
 // gather makes calls of what is due.
@@ -103,15 +113,23 @@ func (u *charges) gather() {
 // runCharges tells charges as soon as it can until ctx is done: until then the holder
 // gives out what was given already.
 func (n *Node) runCharges(ctx context.Context) {
-	ticker := time.NewTicker(chargesEvery)
-	defer ticker.Stop()
 	for {
+		var again <-chan time.Time
+		if len(n.charges.calls) > 0 {
+			again = time.After(chargesEvery)
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-			n.tellCharges(ctx)
+		case <-n.charges.wake:
+			select { // what follows soon is told together
+			case <-ctx.Done():
+				return
+			case <-time.After(chargesEvery):
+			}
+		case <-again:
 		}
+		n.tellCharges(ctx)
 	}
 }
 

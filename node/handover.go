@@ -93,6 +93,7 @@ func newMover(l *Local, msgs Messages, log *slog.Logger) *mover {
 		local: l, msgs: msgs, log: log, wake: make(chan struct{}, 1), ended: make(chan struct{}), made: make(chan struct{}), soon: map[uint32]chan struct{}{}, began: time.Now(),
 		installing: map[uint32]*install{},
 	}
+	m.borrows.wake = make(chan struct{}, 1)
 	m.replicas.of = map[uint32]*replica{}
 	m.copies.sent = map[uint32]copySent{}
 	return m
@@ -103,23 +104,21 @@ func (m *mover) post(do func()) {
 	m.mu.Lock()
 	m.queue = append(m.queue, do)
 	m.mu.Unlock()
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
+	poke(m.wake)
 }
 
 // run carries out the protocol until ctx is done.
 func (m *mover) run(ctx context.Context) {
 	defer close(m.ended)
-	ticker := time.NewTicker(beat)
-	defer ticker.Stop()
+	next := time.NewTimer(untilNext(beat))
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-m.wake:
-		case <-ticker.C:
+		case <-next.C:
+			next.Reset(untilNext(beat))
 			if m.machine != nil {
 				m.carefully(m.beat)
 			}
@@ -133,6 +132,8 @@ func (m *mover) run(ctx context.Context) {
 		}
 	}
 }
+
+func untilNext(d time.Duration) time.Duration { return d - time.Duration(time.Now().UnixNano())%d }
 
 // carefully does one thing. A panic costs that one, and is counted.
 func (m *mover) carefully(do func()) {

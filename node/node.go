@@ -102,6 +102,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, local: newLocal(cfg, alone)}
 	n.policies.Store(&policy.Set{})
+	n.charges.wake = make(chan struct{}, 1)
 	n.share.forget()
 	return n, nil
 }

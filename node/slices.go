@@ -25,7 +25,6 @@ const (
 	keptFor = time.Hour
 	// windowEnds is how long before a window's end nothing is given back to it.
 	windowEnds    = int64(300 * time.Millisecond)
-	returnsEvery  = 20 * time.Millisecond
 	returnsAtOnce = 16
 )
 
@@ -45,6 +44,7 @@ type borrows struct {
 	looked int64
 	ended  bool // this node leaves
 
+	wake chan struct{} // one slot: something is to be given back
 	mu   sync.Mutex
 	back []debt // slices to give back; guarded by mu
 
@@ -245,6 +245,7 @@ func (m *mover) giveBack(a *account, s *slice, now bucket.Now) {
 	defer m.borrows.mu.Unlock()
 	if len(m.borrows.back) < maxOwed {
 		m.borrows.back = append(m.borrows.back, owed)
+		poke(m.borrows.wake)
 	}
 }
 
@@ -263,13 +264,11 @@ func (m *mover) giveAllBack() {
 
 // runReturns refunds slices until ctx is done.
 func (n *Node) runReturns(ctx context.Context) {
-	ticker := time.NewTicker(returnsEvery)
-	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-n.local.mover.borrows.wake:
 			n.returnSlices(ctx)
 		}
 	}

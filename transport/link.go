@@ -183,7 +183,7 @@ func (p *peer) read(stream grpc.BidiStreamingClient[peerpb.Frame, peerpb.Frame],
 // that are about to ask share the frame; it never waits for one to fill.
 func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb.Frame, peerpb.Frame]) error {
 	defs, seen := map[bucketring.Limit]uint32{}, &news{}
-	ping := time.NewTicker(pingEvery)
+	ping := time.NewTimer(untilNext(pingEvery))
 	defer ping.Stop()
 	p.notify() // calls may wait from before
 	for {
@@ -191,6 +191,7 @@ func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ping.C:
+			ping.Reset(untilNext(pingEvery))
 			if err := stream.Send(&peerpb.Frame{Sent: p.now(), Ping: true}); err != nil {
 				return err
 			}
@@ -222,7 +223,7 @@ func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb
 // watch looks at the clock every so often. If it comes late, this node was paused
 // or starved: the link gets a moment to be read before it counts as silent.
 func (p *peer) watch(ctx context.Context) {
-	look := time.NewTicker(pingEvery)
+	look := time.NewTimer(untilNext(pingEvery))
 	defer look.Stop()
 	for {
 		now := p.now()
@@ -233,9 +234,14 @@ func (p *peer) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-look.C:
+			look.Reset(untilNext(pingEvery))
 		}
 	}
 }
+
+// untilNext is the time to the next multiple of d. What happens at such moments wakes a
+// resting process once for all.
+func untilNext(d time.Duration) time.Duration { return d - time.Duration(time.Now().UnixNano())%d }
 
 func (p *peer) notify() {
 	select {

@@ -38,6 +38,10 @@ type StreamClient struct {
 	wake    chan struct{} // one slot: the queue has calls
 	unused  sync.Pool     // of *calling
 
+	sending sync.Mutex
+	stream  limitpb.Limiter_TakeStreamClient // nil between streams; guarded by sending
+	out     packed                           // what is sent; guarded by sending
+
 	mu      sync.Mutex
 	open    bool                // somebody runs; guarded by mu
 	queue   []*calling          // not sent yet; guarded by mu
@@ -62,7 +66,7 @@ type calling struct {
 func NewStreamClient(conn grpc.ClientConnInterface) *StreamClient {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &StreamClient{
-		Client: NewClient(conn), ctx: ctx, cancel: cancel,
+		Client: NewClient(conn), ctx: ctx, cancel: cancel, out: packed{Message: (*limitpb.StreamRequest)(nil).ProtoReflect()},
 		wake: make(chan struct{}, 1), pending: map[uint64]*calling{},
 	}
 }
@@ -111,6 +115,8 @@ func (c *StreamClient) Take(ctx context.Context, req bucketring.Request) (bucket
 	}
 }
 
+// enqueue has a call sent. A call that is alone is sent by its caller: the stream has room
+// for it, and nobody has to be woken.
 func (c *StreamClient) enqueue(o *calling) {
 	c.mu.Lock()
 	c.lastID++
@@ -121,7 +127,15 @@ func (c *StreamClient) enqueue(o *calling) {
 		c.open = true
 		c.running.Go(c.run)
 	}
+	alone := len(c.pending) == 1
 	c.mu.Unlock()
+	if alone && c.sending.TryLock() {
+		sent := c.stream != nil && c.flush() == nil // the reader knows why a stream broke
+		c.sending.Unlock()
+		if sent {
+			return
+		}
+	}
 	c.notify()
 }
 
@@ -198,7 +212,8 @@ func (c *StreamClient) session() (answered bool, err error) {
 // write sends what is queued. It yields once before it looks, so that callers that are
 // about to ask share the message; it never waits for one to fill.
 func (c *StreamClient) write(ctx context.Context, stream limitpb.Limiter_TakeStreamClient) error {
-	m := &packed{Message: (*limitpb.StreamRequest)(nil).ProtoReflect()}
+	c.use(stream)
+	defer c.use(nil)
 	c.notify() // calls may wait from before
 	for {
 		select {
@@ -207,12 +222,30 @@ func (c *StreamClient) write(ctx context.Context, stream limitpb.Limiter_TakeStr
 		case <-c.wake:
 		}
 		runtime.Gosched()
-		for m.raw = c.next(m.raw[:0]); len(m.raw) > 0; m.raw = c.next(m.raw[:0]) {
-			if err := stream.SendMsg(m); err != nil {
-				return fmt.Errorf("transport: send calls: %w", err)
-			}
+		c.sending.Lock()
+		err := c.flush()
+		c.sending.Unlock()
+		if err != nil {
+			return err
 		}
 	}
+}
+
+// use makes stream the present one.
+func (c *StreamClient) use(stream limitpb.Limiter_TakeStreamClient) {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	c.stream = stream
+}
+
+// flush sends all that is queued. The caller holds sending.
+func (c *StreamClient) flush() error {
+	for c.out.raw = c.next(c.out.raw[:0]); len(c.out.raw) > 0; c.out.raw = c.next(c.out.raw[:0]) {
+		if err := c.stream.SendMsg(&c.out); err != nil {
+			return fmt.Errorf("transport: send calls: %w", err)
+		}
+	}
+	return nil
 }
 
 // next appends a message of the next calls to b, leaving out those whose callers are gone.

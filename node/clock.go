@@ -53,6 +53,14 @@ func (c *clock) now() bucket.Now {
 	return bucket.Now{Mono: mono, Wall: mono + c.offset.Load()}
 }
 
+// at is a reading whose monotonic part is known.
+func (c *clock) at(mono int64) bucket.Now {
+	if c.read != nil {
+		return bucket.Now{Mono: mono, Wall: c.base.UnixNano() + mono}
+	}
+	return bucket.Now{Mono: mono, Wall: mono + c.offset.Load()}
+}
+
 // sample follows the wall clock. One goroutine calls it, about once a second.
 func (c *clock) sample(wall time.Time) {
 	if c.read != nil {

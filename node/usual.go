@@ -20,16 +20,20 @@ func isUsual(req *bucketring.Request) bool {
 		l.Unavailable <= bucketring.UnavailableDeny && l.Accuracy <= bucketring.Strict
 }
 
+// Now reads the clock for TakeNow, in nanoseconds since some moment.
+func (n *Node) Now() int64 { return n.local.clock.now().Mono }
+
 // TakeNow is Take for what needs no other node and no wait: a call that brings its limits
 // along, of a key that is here, that its owner has lent this node tokens of, or that it has
 // denied just now. It reports whether
-// req was that; else it has done nothing. d is empty before.
-func (n *Node) TakeNow(req *bucketring.Request, d *bucketring.Decision) (done bool) {
+// req was that; else it has done nothing. d is empty before. now is a reading of Now just
+// before, which calls that came together may share.
+func (n *Node) TakeNow(now int64, req *bucketring.Request, d *bucketring.Decision) (done bool) {
 	if req.Namespace != "" || req.Verb > bucketring.VerbReset {
 		return false
 	}
 	hash := n.local.placer.Key("", req.Key)
-	if isUsual(req) && n.local.takeUsual(hash, req, d) {
+	if isUsual(req) && n.local.takeUsual(n.local.clock.at(now), hash, req, d) {
 		return true
 	}
 	if leases(req.Limits) || checkInline(req) != nil {
@@ -40,8 +44,8 @@ func (n *Node) TakeNow(req *bucketring.Request, d *bucketring.Decision) (done bo
 
 // takeUsual decides such a call into d, which is empty, if its counter is here already and
 // nothing else is to be thought of. Else it has done nothing.
-func (l *Local) takeUsual(hash uint64, req *bucketring.Request, d *bucketring.Decision) (done bool) {
-	limit, part, now := &req.Limits[0], ring.Partition(hash), l.clock.now()
+func (l *Local) takeUsual(now bucket.Now, hash uint64, req *bucketring.Request, d *bucketring.Decision) (done bool) {
+	limit, part := &req.Limits[0], ring.Partition(hash)
 	switch {
 	case !l.sure.is(now):
 		return false

@@ -21,6 +21,7 @@ const answerSize = 128
 
 // A batch is the memory of one call, to be used again.
 type batch struct {
+	in packed // limitpb.TakeBatchRequest
 	streamCalls
 	made []outcome
 }
@@ -31,40 +32,50 @@ type outcome struct {
 	err error
 }
 
-func newBatch(s *Server) *batch { return &batch{streamCalls: streamCalls{parser: &s.parser}} }
+func newBatch(s *Server) *batch {
+	return &batch{in: packed{Message: (*limitpb.TakeBatchRequest)(nil).ProtoReflect()}, streamCalls: streamCalls{parser: &s.parser}}
+}
 
 // forget lets go of what the last call had.
 func (b *batch) forget() {
 	clear(b.calls)
 	clear(b.made)
+	b.made = b.made[:0]
 }
 
 // handleBatch is the generated handler of TakeBatch, but for the types of its messages.
 func handleBatch(srv any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
-	in := &packed{Message: (*limitpb.TakeBatchRequest)(nil).ProtoReflect()}
-	if err := decode(in); err != nil {
+	s := srv.(*Server)
+	b, _ := s.batches.Get().(*batch)
+	if b == nil {
+		b = newBatch(s)
+	}
+	defer s.batches.Put(b)
+	defer b.forget()
+	if err := decode(&b.in); err != nil {
 		return nil, err
 	}
 	handle := func(ctx context.Context, _ any) (any, error) {
-		made, err := srv.(*Server).takeBatch(ctx, in.raw)
+		made, err := s.takeBatch(ctx, b)
 		if err != nil {
 			return nil, err
 		}
 		return &packed{Message: (*limitpb.TakeBatchResponse)(nil).ProtoReflect(), raw: made}, nil
 	}
 	if intercept == nil {
-		return handle(ctx, in)
+		return handle(ctx, &b.in)
 	}
-	return intercept(ctx, in, &grpc.UnaryServerInfo{Server: srv, FullMethod: limitpb.Limiter_TakeBatch_FullMethodName}, handle)
+	return intercept(ctx, &b.in, &grpc.UnaryServerInfo{Server: srv, FullMethod: limitpb.Limiter_TakeBatch_FullMethodName}, handle)
 }
 
 // TakeBatch implements limitpb.LimiterServer, for servers that Register did not make.
 func (s *Server) TakeBatch(ctx context.Context, m *limitpb.TakeBatchRequest) (*limitpb.TakeBatchResponse, error) {
-	raw, err := proto.Marshal(m)
-	if err != nil {
+	b := newBatch(s)
+	var err error
+	if b.in.raw, err = proto.Marshal(m); err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
-	made, err := s.takeBatch(ctx, raw)
+	made, err := s.takeBatch(ctx, b)
 	if err != nil {
 		return nil, err
 	}
@@ -72,17 +83,11 @@ func (s *Server) TakeBatch(ctx context.Context, m *limitpb.TakeBatchRequest) (*l
 	return answers, proto.Unmarshal(made, answers)
 }
 
-// takeBatch reads a limitpb.TakeBatchRequest and returns a limitpb.TakeBatchResponse. What
-// needs no other node is decided first; of the rest, calls of one key, or of policies,
-// follow each other, and other keys do not wait for them.
-func (s *Server) takeBatch(ctx context.Context, raw []byte) ([]byte, error) {
-	batch, _ := s.batches.Get().(*batch)
-	if batch == nil {
-		batch = newBatch(s)
-	}
-	defer s.batches.Put(batch)
-	defer batch.forget()
-	if err := batch.readBatch(raw); err != nil {
+// takeBatch returns a limitpb.TakeBatchResponse. What needs no other node is decided first;
+// of the rest, calls of one key, or of policies, follow each other, and other keys do not
+// wait for them.
+func (s *Server) takeBatch(ctx context.Context, batch *batch) ([]byte, error) {
+	if err := batch.readBatch(batch.in.raw); err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
 	if batch.count > maxBatch {
@@ -90,8 +95,12 @@ func (s *Server) takeBatch(ctx context.Context, raw []byte) ([]byte, error) {
 	}
 	batch.made = slices.Grow(batch.made, len(batch.calls))[:len(batch.calls)]
 	made, waiting := batch.made, map[string][]int(nil) // by key
+	var now int64
 	for i := range batch.calls {
-		done, err := s.takeNow(&batch.calls[i], &made[i].d)
+		if i%sameMoment == 0 {
+			now = s.now()
+		}
+		done, err := s.takeNow(now, &batch.calls[i], &made[i].d)
 		if made[i].err = err; done {
 			continue
 		}

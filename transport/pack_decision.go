@@ -45,7 +45,7 @@ func appendDecision(b []byte, d *bucketring.Decision) []byte {
 		b = appendState(b, &d.Limits[i])
 	}
 	for _, id := range d.Leases {
-		b = protowire.AppendString(protowire.AppendTag(b, 9, protowire.BytesType), id)
+		b = protowire.AppendString(appendTag(b, 9, protowire.BytesType), id)
 	}
 	b = appendText(b, 10, d.Reservation)
 	b = appendText(b, 11, d.Source.String())
@@ -55,7 +55,7 @@ func appendDecision(b []byte, d *bucketring.Decision) []byte {
 	if d.Response != nil {
 		raw, err := proto.Marshal(toResponse(d.Response))
 		if err == nil { // policies are UTF-8
-			b = protowire.AppendBytes(protowire.AppendTag(b, 15, protowire.BytesType), raw)
+			b = protowire.AppendBytes(appendTag(b, 15, protowire.BytesType), raw)
 		}
 	}
 	return appendNumber(b, 16, uint64(d.Precision))

@@ -100,11 +100,22 @@ func (f *field) text(to *string) error {
 	return nil
 }
 
+// appendTag begins a field. Nearly all tags have one byte.
+func appendTag(b []byte, no protowire.Number, kind protowire.Type) []byte {
+	if no < 16 {
+		return append(b, byte(no)<<3|byte(kind))
+	}
+	return protowire.AppendTag(b, no, kind)
+}
+
 func appendText(b []byte, no protowire.Number, s string) []byte {
 	if s == "" {
 		return b
 	}
-	return protowire.AppendString(protowire.AppendTag(b, no, protowire.BytesType), s)
+	if b = appendTag(b, no, protowire.BytesType); len(s) < 0x80 {
+		return append(append(b, byte(len(s))), s...)
+	}
+	return protowire.AppendString(b, s)
 }
 
 // appendNumber leaves zero out, as all fields do that need not be present.
@@ -116,7 +127,10 @@ func appendNumber(b []byte, no protowire.Number, n uint64) []byte {
 }
 
 func appendPresent(b []byte, no protowire.Number, n uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, no, protowire.VarintType), n)
+	if b = appendTag(b, no, protowire.VarintType); n < 0x80 {
+		return append(b, byte(n))
+	}
+	return protowire.AppendVarint(b, n)
 }
 
 func appendBool(b []byte, no protowire.Number, is bool) []byte {
@@ -130,7 +144,7 @@ func appendDouble(b []byte, no protowire.Number, x float64) []byte {
 	if x == 0 {
 		return b
 	}
-	return protowire.AppendFixed64(protowire.AppendTag(b, no, protowire.Fixed64Type), math.Float64bits(x))
+	return protowire.AppendFixed64(appendTag(b, no, protowire.Fixed64Type), math.Float64bits(x))
 }
 
 // lengthSize is the room that begin leaves for a length: enough for nearly all messages.
@@ -138,7 +152,7 @@ const lengthSize = 2
 
 // begin begins a message within another one, whose end closes it.
 func begin(b []byte, no protowire.Number) (grown []byte, mark int) {
-	b = protowire.AppendTag(b, no, protowire.BytesType)
+	b = appendTag(b, no, protowire.BytesType)
 	return append(b, 0, 0), len(b)
 }
 

@@ -4,6 +4,7 @@ package transport
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,9 +40,12 @@ type Server struct {
 
 // A Prompt decides at once what needs no other node.
 type Prompt interface {
+	// Now reads the clock for TakeNow, in nanoseconds since some moment.
+	Now() int64
 	// TakeNow decides req into d, which is empty, if nothing is to be waited for. Else it
-	// has done nothing, and Take is to be called.
-	TakeNow(req *bucketring.Request, d *bucketring.Decision) (done bool)
+	// has done nothing, and Take is to be called. now is a reading just before, which calls
+	// that came together may share.
+	TakeNow(now int64, req *bucketring.Request, d *bucketring.Decision) (done bool)
 }
 
 // NewServer returns a server whose calls limiter decides. If it is a Prompt too, a call
@@ -58,7 +62,7 @@ func (s *Server) EndStreams() { s.end.Do(func() { close(s.ending) }) }
 // GRPC returns a gRPC server with the public API and its bounds. Others may
 // register further services on it.
 func (s *Server) GRPC() *grpc.Server {
-	opts := append(bounds(maxMessage),
+	opts := append(bounds(maxMessage), grpc.NumStreamWorkers(uint32(8*runtime.GOMAXPROCS(0))),
 		grpc.ChainUnaryInterceptor(s.recoverUnary), grpc.ChainStreamInterceptor(s.recoverStream),
 		// Clients connect anew now and then, so that they spread after a scale-out.
 		grpc.KeepaliveParams(keepalive.ServerParameters{

@@ -77,7 +77,7 @@ func (a *answers) more(b *answers) {
 func (a *answers) message(b []byte, count int) []byte {
 	b = append(b, a.bytes[:a.ends[0]]...)
 	for i := 1; i < count; i++ {
-		b = protowire.AppendBytes(protowire.AppendTag(b, 3, protowire.BytesType), a.bytes[a.ends[i-1]:a.ends[i]])
+		b = protowire.AppendBytes(appendTag(b, 3, protowire.BytesType), a.bytes[a.ends[i-1]:a.ends[i]])
 	}
 	return b
 }
@@ -157,24 +157,41 @@ func (c *streamed) takeIn(raw []byte) error {
 		c.mu.Unlock()
 	}
 	c.made.clear()
+	var now int64
 	for i := range c.calls.calls {
-		c.begin(&c.calls.calls[i])
+		if i%sameMoment == 0 {
+			now = c.server.now()
+		}
+		c.begin(now, &c.calls.calls[i])
 	}
 	c.send(&c.made)
 	return c.stream.Context().Err()
 }
 
+// sameMoment is how many calls of a message share a reading of the clock: more would make
+// decisions of a node that is paused among them too old.
+const sameMoment = 32
+
+// now reads the clock for some calls.
+func (s *Server) now() int64 {
+	if s.prompt == nil {
+		return 0
+	}
+	return s.prompt.Now()
+}
+
 // begin decides a request and notes its answer, or leaves it to a goroutine.
-func (c *streamed) begin(one *streamCall) {
+func (c *streamed) begin(now int64, one *streamCall) {
 	select {
 	case c.places <- struct{}{}:
 	default: // what is decided must go before there is room
 		c.send(&c.made)
 		c.made.clear()
 		c.places <- struct{}{}
+		now = c.server.now()
 	}
 	var d bucketring.Decision
-	if done, err := c.server.takeNow(one, &d); done {
+	if done, err := c.server.takeNow(now, one, &d); done {
 		c.made.add(one.id, &d, err)
 		return
 	}
@@ -197,7 +214,7 @@ func (c *streamed) decide(one *streamCall) {
 
 // takeNow decides a take that needs no other node. If it is done, the error is one for the
 // answer.
-func (s *Server) takeNow(one *streamCall, d *bucketring.Decision) (done bool, err error) {
+func (s *Server) takeNow(now int64, one *streamCall, d *bucketring.Decision) (done bool, err error) {
 	if s.prompt == nil || one.verb != int32(limitpb.Verb_TAKE) || one.invalid != nil {
 		return false, nil
 	}
@@ -207,7 +224,7 @@ func (s *Server) takeNow(one *streamCall, d *bucketring.Decision) (done bool, er
 		}
 	}()
 	defer s.recovered(&err)
-	return s.prompt.TakeNow(&one.req, d), nil
+	return s.prompt.TakeNow(now, &one.req, d), nil
 }
 
 // takeCall decides a call. The error is one for the answer; a panic makes one too.

@@ -20,7 +20,9 @@ import (
 // A prompt owner decides at once, but for keys that begin with "slow".
 type promptOwner struct{ owner }
 
-func (o *promptOwner) TakeNow(req *bucketring.Request, d *bucketring.Decision) bool {
+func (o *promptOwner) Now() int64 { return 1 }
+
+func (o *promptOwner) TakeNow(_ int64, req *bucketring.Request, d *bucketring.Decision) bool {
 	if len(req.Key) >= 4 && req.Key[:4] == "slow" || req.Validate() != nil {
 		return false
 	}

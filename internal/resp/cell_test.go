@@ -50,12 +50,14 @@ func (c *cell) step(seconds *big.Rat) { c.now = plus(c.now, seconds) }
 
 // Take decides what TakeNow does.
 func (c *cell) Take(_ context.Context, req bucketring.Request) (d bucketring.Decision, err error) {
-	c.TakeNow(&req, &d)
+	c.TakeNow(0, &req, &d)
 	return d, nil
 }
 
+func (c *cell) Now() int64 { return 0 }
+
 // TakeNow decides by the formulas.
-func (c *cell) TakeNow(req *bucketring.Request, d *bucketring.Decision) bool {
+func (c *cell) TakeNow(_ int64, req *bucketring.Request, d *bucketring.Decision) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	limit := &req.Limits[0]

@@ -35,6 +35,8 @@ type conn struct {
 
 	decoder  decoder
 	heard    time.Time // when the client last sent something
+	now      int64     // a reading of the limiter's clock
+	shared   int       // further commands that may share it
 	version  int       // of the protocol
 	stranger bool      // owes a token
 	name     string    // that the client gave itself
@@ -115,7 +117,7 @@ func (c *conn) fill() bool {
 	for {
 		err := c.decoder.fill(c.net)
 		if err == nil {
-			c.heard = time.Now()
+			c.heard, c.shared = time.Now(), 0
 			return true
 		}
 		// The deadline is that of an earlier silence: setting it for each read would
@@ -155,6 +157,7 @@ func (c *conn) waitForRoom() {
 	for c.isFull(c.count, len(c.out)) {
 		c.handOver() // behind a slot, so it cannot overrun
 		c.room.Wait()
+		c.shared = 0 // that took time
 	}
 }
 

@@ -100,7 +100,7 @@ func FuzzConnection(f *testing.F) {
 	d := open(f, resp.Config{
 		Authorize: func(token string) bool { return token == "good" },
 		Limiter: immediate{c.Take, func(req *bucketring.Request, d *bucketring.Decision) bool {
-			return !strings.HasPrefix(req.Key, "far") && c.TakeNow(req, d)
+			return !strings.HasPrefix(req.Key, "far") && c.TakeNow(0, req, d)
 		}},
 	})
 	f.Cleanup(d.close)

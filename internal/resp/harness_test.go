@@ -29,7 +29,9 @@ type immediate struct {
 	now func(*bucketring.Request, *bucketring.Decision) bool
 }
 
-func (i immediate) TakeNow(req *bucketring.Request, d *bucketring.Decision) bool {
+func (i immediate) Now() int64 { return 0 }
+
+func (i immediate) TakeNow(_ int64, req *bucketring.Request, d *bucketring.Decision) bool {
 	return i.now(req, d)
 }
 

@@ -27,9 +27,16 @@ func (c *conn) decideNow() bool {
 	if c.server.now == nil || c.isBusy(c.request.Key) {
 		return false
 	}
+	if c.shared--; c.shared <= 0 {
+		c.now, c.shared = c.server.now.Now(), sameMoment
+	}
 	c.decision = bucketring.Decision{}
-	return c.server.now.TakeNow(&c.request, &c.decision)
+	return c.server.now.TakeNow(c.now, &c.request, &c.decision)
 }
+
+// sameMoment is how many commands that came together share a reading of the clock: more
+// would make decisions of a node that is paused among them too old.
+const sameMoment = 32
 
 // keptLimits is how many limits a connection remembers: few applications throttle by
 // more than this many.

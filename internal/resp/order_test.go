@@ -35,7 +35,9 @@ func (g *gate) note(req *bucketring.Request, d *bucketring.Decision) {
 	*d = bucketring.Decision{Allowed: true, LimitState: bucketring.LimitState{ResetAfter: 1}}
 }
 
-func (g *gate) TakeNow(req *bucketring.Request, d *bucketring.Decision) bool {
+func (g *gate) Now() int64 { return 0 }
+
+func (g *gate) TakeNow(_ int64, req *bucketring.Request, d *bucketring.Decision) bool {
 	if strings.HasPrefix(req.Key, "far") {
 		return false
 	}

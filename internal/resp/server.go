@@ -27,10 +27,13 @@ const (
 // An Immediate is a Limiter that can say at once whether it can decide at once. It is
 // safe for concurrent use.
 type Immediate interface {
+	// Now reads the clock for TakeNow, in nanoseconds since some moment.
+	Now() int64
 	// TakeNow decides req into d, which is empty, if that needs no other node and no
 	// wait. False means that nothing was done: Take has to be called. It keeps neither
-	// req nor d, but may keep the key and read the limits later.
-	TakeNow(req *bucketring.Request, d *bucketring.Decision) (done bool)
+	// req nor d, but may keep the key and read the limits later. now is a reading just
+	// before, which commands that came together may share.
+	TakeNow(now int64, req *bucketring.Request, d *bucketring.Decision) (done bool)
 }
 
 // Config says what a Server needs. Only Limiter is required.

@@ -19,5 +19,15 @@ load=$(cut -d' ' -f1 /proc/loadavg 2>/dev/null || echo unknown)
 	# The collector's benchmark has a heap of its own size: it needs one run, not five.
 	go test -run '^$' -bench '^Benchmark[^C]' -count "$count" -benchtime "$time" -timeout 2h ./bench
 	go test -run '^$' -bench '^BenchmarkCollect' -benchtime 5x -timeout 30m ./bench
-	go -C bench/rivals test -run '^$' -bench 'Take|Remote' -count "$count" -benchtime "$time" -timeout 2h . | sed 's/^BenchmarkTake/BenchmarkRivals/'
+	go -C bench/rivals test -run '^$' -bench 'Take|Remote|Leased|Exhausted' -count "$count" -benchtime "$time" -timeout 2h . | sed 's/^BenchmarkTake/BenchmarkRivals/'
+	go -C bench/rivals test -run '^$' -bench 'Idle' -count "$count" -benchtime 1x -timeout 30m .
+	# A virtual processor that sleeps takes as long to wake as a call does: loops of the
+	# least priority keep all awake while single calls are timed.
+	awake=
+	for cpu in $(seq "$(nproc)"); do
+		chrt --idle 0 timeout 1800 sh -c 'while :; do :; done' &
+		awake="$awake $!"
+	done
+	go -C bench/rivals test -run '^$' -bench 'Unloaded|Forwarded' -count "$count" -benchtime "$time" -timeout 2h .
+	kill $awake
 } | tee "$out"

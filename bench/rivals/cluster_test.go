@@ -144,10 +144,14 @@ func reportOver(b *testing.B, books map[string]*auditedKey) {
 // BenchmarkExhausted is one key far above its limit: callers of all nodes are denied.
 func BenchmarkExhausted(b *testing.B) {
 	limits := bucketring.MustParse("100/s accuracy=strict")
-	for _, nodes := range []int{1, 3} {
-		b.Run(fmt.Sprintf("nodes=%d/keys=hot/callers=64", nodes), func(b *testing.B) {
+	for _, load := range []struct {
+		nodes int
+		unary bool
+	}{{1, true}, {3, true}, {1, false}, {3, false}} {
+		nodes := load.nodes
+		b.Run(fmt.Sprintf("nodes=%d/keys=hot/callers=64/unary=%v", nodes, load.unary), func(b *testing.B) {
 			s, doors := startNodes(b, nodes)
-			clients := nodeClients(b, doors, false)
+			clients := nodeClients(b, doors, load.unary)
 			var denied, remembered atomic.Int64
 			used := s.cpu(b)
 			b.ResetTimer()

@@ -381,3 +381,19 @@ func askRemote(b *testing.B, s *server, take remote, callers, batch int) {
 	b.ReportMetric(float64(s.cpu(b)-used)/float64(decisions), "server-cpu-ns/decision")
 	b.ReportMetric(float64(decisions)/b.Elapsed().Seconds(), "decisions/s")
 }
+
+// BenchmarkUnloaded is one caller: how long half of the calls take.
+func BenchmarkUnloaded(b *testing.B) {
+	for _, a := range asking {
+		b.Run("keys=hot/limiter="+a.name, func(b *testing.B) {
+			_, take := a.start(b)
+			halfTake(b, func(int) error {
+				passed, err := take(context.Background(), []string{"key"})
+				if err == nil && passed != 1 {
+					err = fmt.Errorf("%d calls passed, want 1", passed)
+				}
+				return err
+			})
+		})
+	}
+}

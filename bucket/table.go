@@ -269,6 +269,11 @@ func (t *Table) doLocked(p *part, hash uint64, c call) (res Result) {
 		}
 		return res
 	}
+	if old != nil && c.op.Verb == bucketring.VerbRefund && c.Limit.ID != 0 {
+		old.do(&c.op, c.now, &res) // what was charged under an old amount does not bring that back
+		t.note(c.Partition, old)
+		return res
+	}
 	r := t.rules.get(*c.Limit)
 	switch {
 	case !c.changes(old):

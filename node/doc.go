@@ -27,6 +27,10 @@
 // and waits for all; beside that, Run has the room's goroutines: upkeep, the mover, and
 // the disk.
 //
+// A key that is elsewhere and asked for often is answered from borrowed tokens: lease.go has
+// the rules, borrow.go spends, slices.go and lend.go carry. denials.go repeats what its
+// owner has refused.
+//
 // Read next: node.go, local.go, call.go, then bucket/bucket.go; forward.go and
 // fallback.go for the other case; policy.go and work.go for policies; handover.go and
 // what it names for changes of the cluster.

@@ -10,8 +10,10 @@ package node
 
 import (
 	"math"
+	"slices"
 	"time"
 
+	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/ring/handover"
 )
 
@@ -31,7 +33,7 @@ const (
 	demandFor = int64(2 * time.Second)
 	// contestedFrom is the part of the rate from which demand may empty the bucket.
 	contestedFrom = 0.95
-	// maxLoans bounds the bundles that are lent at once.
+	// maxLoans bounds the accounts of others that are lent to at once.
 	maxLoans = 65536
 )
 
@@ -91,35 +93,57 @@ func (m *meter) wants(now, left, size, until int64) bool {
 
 // An asking is a node's wish for a slice.
 type asking struct {
+	from   borrowerID
 	demand float64 // tokens per second
 	left   int64   // tokens of earlier slices that the node can still spend
 	least  int64   // a smaller slice is of no use to it
 	seen   uint64  // the last slice that left counts
 }
 
+// A borrowerID is an account of another node.
+type borrowerID struct {
+	node    handover.Node
+	account uint64
+}
+
 // A lending is one limit of a bundle as its holder sees it.
 type lending struct {
+	counter  counterID
 	most     int64   // that may be out at once
 	tokens   int64   // left
 	capacity int64   // of those
 	rate     float64 // tokens per second that come back
 }
 
+// A counterID is what tells counters apart.
+type counterID struct {
+	part  uint32
+	key   string
+	limit bucketring.Limit // no more of it than SameCounter compares
+}
+
+func counterIDOf(part uint32, c *bucketring.Charge) counterID {
+	l := c.Limit
+	return counterID{part, c.Key, bucketring.Limit{
+		ID: l.ID, Kind: l.Kind, Algorithm: l.Algorithm, Align: l.Align, Precision: l.Precision, Per: l.Window(), Zone: l.Zone,
+	}}
+}
+
 // A lender remembers what is out. The zero value has lent nothing. It is not safe for
 // concurrent use.
 type lender struct {
-	loans map[uint64]*loan // by bundle
-	last  uint64           // number of the last slice
+	to   map[borrowerID]*borrower
+	of   map[counterID][]*borrower // who borrows from a counter, as part of whatever bundle
+	last uint64                    // number of the last slice
 }
 
-// A loan is what is out of one bundle.
-type loan struct{ to map[handover.Node]*borrower }
-
-// A borrower is what one node has of a bundle.
+// A borrower is an account of another node: a bundle, and what it has of that.
 type borrower struct {
-	demand float64
-	told   int64 // when
-	open   []slip
+	counters []counterID
+	demand   float64
+	told     int64 // when
+	open     []slip
+	doubt    int64 // nothing is lent before: a slice was lost on its way
 }
 
 // A slip is tokens that a node may have and not have spent.
@@ -129,40 +153,66 @@ type slip struct {
 	until  int64
 }
 
-// offer returns how much to lend of a bundle now; 0 for nothing. Whoever then charges it
-// calls lent.
-func (l *lender) offer(now int64, to handover.Node, bundle uint64, a asking, limits []lending) int64 {
-	one := l.loans[bundle]
-	if one == nil {
-		if len(l.loans) >= maxLoans {
-			return 0
-		}
-		if l.loans == nil {
-			l.loans = map[uint64]*loan{}
-		}
-		one = &loan{to: map[handover.Node]*borrower{}}
-		l.loans[bundle] = one
-	}
-	b := one.to[to]
+const (
+	// returnsWithin is how long after its end a slice counts as being out: by then what was
+	// left of it is back.
+	returnsWithin = int64(250 * time.Millisecond)
+	// doubtsFor is how long nothing is lent to a node that a slice did not reach.
+	doubtsFor = int64(5 * time.Second)
+)
+
+// offer returns how much to lend for so long; 0 for nothing. Whoever then charges it calls
+// lent.
+func (l *lender) offer(now int64, a asking, life int64, limits []lending) int64 {
+	b := l.borrower(a.from, limits)
 	if b == nil {
-		b = &borrower{}
-		one.to[to] = b
+		return 0
 	}
-	b.tell(now, a)
-	demand, out := one.sum(now)
-	share, own := a.demand/demand, b.out(now)
-	g := atMost(a.demand * spentBy * float64(sliceLife) / float64(time.Second))
-	for _, limit := range limits {
+	b.tell(now, &a)
+	if now < b.doubt {
+		return 0
+	}
+	own := b.out(now)
+	g := atMost(a.demand * spentBy * float64(life) / float64(time.Second))
+	for i := range limits {
+		limit := &limits[i]
+		demand, out := l.sum(now, limit.counter)
 		contested := demand >= contestedFrom*limit.rate && limit.tokens <= limit.capacity/2
 		if contested || limit.tokens < limit.capacity/10 {
 			return 0 // each token may be the last one: whoever wants it asks for it
 		}
+		share := a.demand / demand
 		g = min(g, atMost(float64(limit.most)*share)-own, limit.most-out, atMost(float64(limit.tokens)*share/2))
 	}
-	if g < busyCalls*a.least || g <= 0 {
+	if g/busyCalls < a.least {
 		return 0
 	}
 	return g
+}
+
+// borrower returns an account; nil if there are too many, or it had another bundle.
+func (l *lender) borrower(id borrowerID, limits []lending) *borrower {
+	if b := l.to[id]; b != nil {
+		same := func(limit lending, c counterID) bool { return limit.counter == c }
+		if !slices.EqualFunc(limits, b.counters, same) {
+			return nil
+		}
+		return b
+	}
+	if len(l.to) >= maxLoans {
+		return nil
+	}
+	if l.to == nil {
+		l.to, l.of = map[borrowerID]*borrower{}, map[counterID][]*borrower{}
+	}
+	b := &borrower{}
+	l.to[id] = b
+	for i := range limits {
+		c := limits[i].counter
+		b.counters = append(b.counters, c)
+		l.of[c] = append(l.of[c], b)
+	}
+	return b
 }
 
 // atMost rounds down to what an int64 holds.
@@ -174,56 +224,53 @@ func atMost(x float64) int64 {
 }
 
 // lent notes a slice and returns its number.
-func (l *lender) lent(to handover.Node, bundle uint64, tokens, until int64) (id uint64) {
+func (l *lender) lent(to borrowerID, tokens, until int64) (id uint64) {
 	l.last++
-	b := l.loans[bundle].to[to]
+	b := l.to[to]
 	b.open = append(b.open, slip{l.last, tokens, until})
 	return l.last
 }
 
 // withdrawn forgets a slice that did not leave.
-func (l *lender) withdrawn(to handover.Node, bundle, id uint64) {
-	if one := l.loans[bundle]; one != nil && one.to[to] != nil {
-		for i := range one.to[to].open {
-			if s := &one.to[to].open[i]; s.id == id {
-				s.tokens = 0
-			}
-		}
+func (l *lender) withdrawn(to borrowerID, id uint64) {
+	if b := l.to[to]; b != nil {
+		b.open = slices.DeleteFunc(b.open, func(s slip) bool { return s.id == id })
 	}
 }
 
 // tell notes what a node says of itself: of the slices that it has seen, no more than left
 // can still be spent.
-func (b *borrower) tell(now int64, a asking) {
+func (b *borrower) tell(now int64, a *asking) {
 	b.demand, b.told = a.demand, now
-	rest := slip{id: a.seen, tokens: a.left}
-	kept := b.open[:0]
-	for _, s := range b.open {
-		if s.id > a.seen {
-			kept = append(kept, s)
-		} else {
-			rest.until = max(rest.until, s.until)
+	left := a.left
+	for i := len(b.open) - 1; i >= 0; i-- { // the newest are out for longest
+		switch s := &b.open[i]; {
+		case s.id <= a.seen:
+			s.tokens = min(s.tokens, left)
+			left -= s.tokens
+		case s.until <= now:
+			b.doubt = now + doubtsFor
 		}
 	}
-	if rest.until == 0 && rest.tokens > 0 {
-		rest.until = now + sliceLife // from an earlier holder
+	b.open = slices.DeleteFunc(b.open, func(s slip) bool { return s.tokens == 0 || s.until+returnsWithin <= now })
+	if left > 0 { // from an earlier holder
+		b.open = append(b.open, slip{tokens: left, until: now + sliceLife})
 	}
-	b.open = append(kept, rest)
 }
 
-// out is what a node may still spend.
+// out is what a node may still spend, or has not given back yet.
 func (b *borrower) out(now int64) (tokens int64) {
 	for _, s := range b.open {
-		if s.until > now {
+		if s.until+returnsWithin > now {
 			tokens += s.tokens
 		}
 	}
 	return tokens
 }
 
-// sum is the demand of all borrowers, and what is out.
-func (l *loan) sum(now int64) (demand float64, out int64) {
-	for _, b := range l.to {
+// sum is the demand of all who borrow from a counter, and what is out of it.
+func (l *lender) sum(now int64, c counterID) (demand float64, out int64) {
+	for _, b := range l.of[c] {
 		if now-b.told <= demandFor {
 			demand += b.demand
 		}
@@ -234,14 +281,15 @@ func (l *loan) sum(now int64) (demand float64, out int64) {
 
 // forget drops what is over.
 func (l *lender) forget(now int64) {
-	for bundle, one := range l.loans {
-		for to, b := range one.to {
-			if now-b.told > demandFor && b.out(now) == 0 {
-				delete(one.to, to)
-			}
+	for id, b := range l.to {
+		if now-b.told <= demandFor || b.out(now) > 0 {
+			continue
 		}
-		if len(one.to) == 0 {
-			delete(l.loans, bundle)
+		delete(l.to, id)
+		for _, c := range b.counters {
+			if l.of[c] = slices.DeleteFunc(l.of[c], func(o *borrower) bool { return o == b }); len(l.of[c]) == 0 {
+				delete(l.of, c)
+			}
 		}
 	}
 }

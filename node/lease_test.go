@@ -1,7 +1,9 @@
 package node
 
 import (
+	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,92 +30,128 @@ func TestLenderBound(t *testing.T) {
 // A heldSlice is what a borrower has, or has on its way.
 type heldSlice struct {
 	id, tokens, until int64
-	comes             int64 // when it arrives
+	comes             int64 // when it arrives; after until it is of no use
 }
+
+// overlapping are bundles that share counters, by their limits' places.
+var overlapping = [][]int{{0}, {0, 1}, {1, 2}, {0}}
 
 func lenderRound(t *testing.T, r *rand.Rand) (granted int) {
 	var l lender
-	limit := lending{capacity: 1 + r.Int64N(10_000), rate: 1 + r.Float64()*1000}
-	limit.most = 4 + r.Int64N(limit.capacity)
-	nodes := []handover.Node{{Name: "a", Boot: 1}, {Name: "b", Boot: 1}, {Name: "c", Boot: 1}}
-	held, seen := map[handover.Node][]heldSlice{}, map[handover.Node]int64{}
+	limits := make([]lending, 3)
+	for i := range limits {
+		limits[i] = lending{capacity: 1 + r.Int64N(10_000), rate: 1 + r.Float64()*1000, counter: counterID{part: uint32(i)}}
+		limits[i].most = 4 + r.Int64N(limits[i].capacity)
+	}
+	held, seen := map[borrowerID][]heldSlice{}, map[borrowerID]int64{}
 	for now := int64(1); now < int64(20*time.Second); now += r.Int64N(int64(200 * time.Millisecond)) {
-		to := nodes[r.IntN(len(nodes))]
+		bundle := r.IntN(len(overlapping))
+		from := borrowerID{handover.Node{Name: string(rune('a' + r.IntN(3)))}, uint64(bundle)}
 		left := int64(0)
-		for i := range held[to] {
-			s := &held[to][i]
-			if s.comes <= now && s.until > now {
-				s.tokens -= r.Int64N(s.tokens + 1)
-				left += s.tokens
-				seen[to] = max(seen[to], s.id)
-			}
-		}
-		limit.tokens = r.Int64N(limit.capacity + 1)
-		a := asking{demand: r.Float64() * 2000, left: left, least: 1 + r.Int64N(3), seen: uint64(seen[to])}
-		if g := l.offer(now, to, 7, a, []lending{limit}); g > 0 {
-			if g < busyCalls*a.least || g > limit.tokens {
-				t.Fatalf("%d of %d tokens were lent for calls of %d", g, limit.tokens, a.least)
-			}
-			granted++
-			until := now + sliceLife
-			id := l.lent(to, 7, g, until)
-			// In the order in which they were lent, as on a link.
-			comes := now + r.Int64N(int64(50*time.Millisecond))
-			if n := len(held[to]); n > 0 {
-				comes = max(comes, held[to][n-1].comes)
-			}
-			held[to] = append(held[to], heldSlice{int64(id), g, until, comes})
-		}
-		out := int64(0)
-		for _, all := range held {
-			for _, s := range all {
+		for i := range held[from] {
+			s := &held[from][i]
+			if s.comes <= now && s.comes < s.until {
+				seen[from] = max(seen[from], s.id)
 				if s.until > now {
-					out += s.tokens
+					s.tokens -= r.Int64N(s.tokens + 1)
+					left += s.tokens
 				}
 			}
 		}
-		if out > limit.most {
-			t.Fatalf("%d tokens can be spent, at most %d may be lent", out, limit.most)
+		var of []lending
+		scarce := int64(math.MaxInt64)
+		for _, i := range overlapping[bundle] {
+			limits[i].tokens = r.Int64N(limits[i].capacity + 1)
+			scarce = min(scarce, limits[i].tokens)
+			of = append(of, limits[i])
+		}
+		a := asking{from: from, demand: r.Float64() * 2000, left: left, least: 1 + r.Int64N(3), seen: uint64(seen[from])}
+		if g := l.offer(now, a, sliceLife, of); g > 0 {
+			if g < busyCalls*a.least || g > scarce {
+				t.Fatalf("%d of %d tokens were lent for calls of %d", g, scarce, a.least)
+			}
+			granted++
+			id := l.lent(from, g, now+sliceLife)
+			// In the order in which they were lent, as on a link; sometimes far too late.
+			comes := now + r.Int64N(int64(50*time.Millisecond))
+			if r.IntN(20) == 0 {
+				comes += 2 * sliceLife
+			}
+			if n := len(held[from]); n > 0 {
+				comes = max(comes, held[from][n-1].comes)
+			}
+			held[from] = append(held[from], heldSlice{int64(id), g, now + sliceLife, comes})
+		}
+		for i := range limits {
+			if out := spendable(held, i, now); out > limits[i].most {
+				t.Fatalf("%d tokens of counter %d can be spent, at most %d may be lent", out, i, limits[i].most)
+			}
 		}
 		l.forget(now)
 	}
 	return granted
 }
 
+// spendable is what all that have borrowed from a counter can spend.
+func spendable(held map[borrowerID][]heldSlice, counter int, now int64) (out int64) {
+	for from, all := range held {
+		if !slices.Contains(overlapping[from.account], counter) {
+			continue
+		}
+		for _, s := range all {
+			if s.until > now {
+				out += s.tokens
+			}
+		}
+	}
+	return out
+}
+
 func TestLenderRefuses(t *testing.T) {
 	plenty := lending{most: 100, tokens: 2000, capacity: 2000, rate: 1000}
-	a := asking{demand: 200, least: 1}
-	me, other := handover.Node{Name: "me"}, handover.Node{Name: "other"}
+	me, other := borrowerID{handover.Node{Name: "me"}, 1}, borrowerID{handover.Node{Name: "other"}, 1}
+	a := asking{from: me, demand: 200, least: 1}
+	offer := func(l *lender, now int64, a asking, limits ...lending) int64 {
+		return l.offer(now, a, sliceLife, limits)
+	}
 	for _, c := range []struct {
 		name   string
-		limits func() []lending
+		limits []lending
 		ask    asking
 		want   int64
 	}{
-		{"all that may be out", func() []lending { return []lending{plenty} }, a, 100},
-		{"what the demand spends", func() []lending { return []lending{plenty} }, asking{demand: 40, least: 1}, 30},
-		{"less what the node has", func() []lending { return []lending{plenty} }, asking{demand: 200, least: 1, left: 60}, 40},
-		{"the least of all limits", func() []lending { return []lending{plenty, {most: 50, tokens: 900, capacity: 1000, rate: 1000}} }, a, 50},
-		{"nothing of a bucket that is nearly empty", func() []lending { return []lending{{most: 100, tokens: 199, capacity: 2000, rate: 1000}} }, a, 0},
-		{"nothing of a bucket that others empty", func() []lending { return []lending{{most: 100, tokens: 1000, capacity: 2000, rate: 200}} }, a, 0},
-		{"nothing worth a few calls", func() []lending { return []lending{plenty} }, asking{demand: 40, least: 10}, 0},
+		{"all that may be out", []lending{plenty}, a, 100},
+		{"what the demand spends", []lending{plenty}, asking{from: me, demand: 40, least: 1}, 30},
+		{"less what the node has", []lending{plenty}, asking{from: me, demand: 200, least: 1, left: 60}, 40},
+		{"the least of all limits", []lending{plenty, {most: 50, tokens: 900, capacity: 1000, rate: 1000, counter: counterID{part: 1}}}, a, 50},
+		{"nothing of a bucket that is nearly empty", []lending{{most: 100, tokens: 199, capacity: 2000, rate: 1000}}, a, 0},
+		{"nothing of a bucket that others empty", []lending{{most: 100, tokens: 1000, capacity: 2000, rate: 200}}, a, 0},
+		{"nothing worth a few calls", []lending{plenty}, asking{from: me, demand: 40, least: 10}, 0},
 	} {
 		var l lender
-		if got := l.offer(1, me, 1, c.ask, c.limits()); got != c.want {
+		if got := offer(&l, 1, c.ask, c.limits...); got != c.want {
 			t.Errorf("%s: offer = %d, want %d", c.name, got, c.want)
 		}
 	}
 	var l lender
-	first := l.offer(1, me, 1, a, []lending{plenty})
-	l.lent(me, 1, first, 1+sliceLife)
-	if got := l.offer(2, other, 1, a, []lending{plenty}); got != 0 {
+	first := offer(&l, 1, a, plenty)
+	l.lent(me, first, 1+sliceLife)
+	if got := offer(&l, 2, asking{from: other, demand: 200, least: 1}, plenty); got != 0 {
 		t.Errorf("with all out, offer to another node = %d, want 0", got)
 	}
-	if got := l.offer(3, me, 1, asking{demand: 200, least: 1, seen: 1}, []lending{plenty}); got != 50 {
+	if got := offer(&l, 3, asking{from: me, demand: 200, least: 1, seen: 1}, plenty); got != 50 {
 		t.Errorf("after all is spent, with another node as busy, offer = %d, want half of what may be out", got)
 	}
-	if l.forget(2 + demandFor + sliceLife); len(l.loans) != 0 {
-		t.Errorf("%d loans are remembered when all is over, want 0", len(l.loans))
+	if got := offer(&l, 4, asking{from: me, demand: 200, least: 1, seen: 1}, lending{most: 100, tokens: 2000, capacity: 2000, counter: counterID{part: 7}}); got != 0 {
+		t.Errorf("offer of another bundle to the same account = %d, want 0", got)
+	}
+	l.lent(me, 10, 5+sliceLife)
+	late := 5 + 2*sliceLife
+	if got := offer(&l, late, asking{from: me, demand: 200, least: 1, seen: 1}, plenty); got != 0 {
+		t.Errorf("after a slice that never came, offer = %d, want 0", got)
+	}
+	if l.forget(late + demandFor + sliceLife); len(l.to)+len(l.of) != 0 {
+		t.Errorf("%d accounts and %d counters are remembered when all is over, want none", len(l.to), len(l.of))
 	}
 }
 

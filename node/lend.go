@@ -29,19 +29,23 @@ const (
 // lends are what this node lends. The zero value is nothing.
 type lends struct {
 	lender
-	since   [ring.Partitions]int64 // when this node began to hold it, monotonic ns
-	waiting []grant                // charged, and not known to be copied
-	sent    atomic.Int64           // slices
+	since     [ring.Partitions]int64 // when this node began to hold it, monotonic ns
+	waiting   []grant                // charged, and not known to be copied
+	forgotten int64                  // when forget was called
+	sent      atomic.Int64           // slices
 }
+
+// maxGrants bounds the slices that wait.
+const maxGrants = 1024
 
 // A grant is a slice on its way out.
 type grant struct {
-	to       handover.Node
-	slice    *peerpb.Slice
-	bundle   uint64
+	to       borrowerID
+	slice    *peerpb.Slice      // nil once it has left
 	charged  bucketring.Request // as a refund would undo it
 	at       int64
-	gen, seq uint64 // of the copy that has the charge; 0 for not copied yet
+	heir     handover.Node // who gets the copy
+	gen, seq uint64        // of the copy that has the charge; 0 for not copied yet
 }
 
 // lend answers a question for a slice.
@@ -61,30 +65,27 @@ func (m *mover) lend(from handover.Node, q *peerpb.Ask) {
 // charge takes a slice from the counters. ok is false if there is none to have.
 func (m *mover) charge(from handover.Node, q *peerpb.Ask, now bucket.Now) (g grant, ok bool) {
 	req, ok := askOf(q)
-	if !ok || m.drained != nil || !m.local.table.Here(req.Partition) || now.Mono-m.lends.since[req.Partition] < lendsAfter {
+	if !ok || m.drained != nil || len(m.lends.waiting) >= maxGrants ||
+		!m.local.table.Here(req.Partition) || now.Mono-m.lends.since[req.Partition] < lendsAfter {
 		return g, false
 	}
 	if _, err := m.local.place(&req); err != nil {
 		return g, false
 	}
-	place := uint64(req.Partition)
 	var d bucketring.Decision
-	if !m.local.decide(place, &req, &d) {
+	if !m.local.decide(uint64(req.Partition), &req, &d) {
 		return g, false
 	}
-	var room []lending
-	for i, s := range d.All() {
-		limit := req.Charges[i].Limit
-		room = append(room, lending{
-			most: limit.Lendable(), tokens: s.Remaining, capacity: limit.Capacity(),
-			rate: float64(limit.Amount) / limit.Per.Seconds(),
-		})
+	room, life := roomOf(&req, &d)
+	if life < windowEnds {
+		return g, false // what is not spent would be lost
 	}
-	c := callOf(&req)
-	bundle := bundleOf(place, &c)
-	asks := asking{demand: float64(max(q.GetDemandMilli(), 1)) / 1000, left: max(q.GetLeft(), 0), least: max(q.GetLeast(), 1), seen: q.GetSeen()}
-	tokens := m.lends.offer(now.Mono, from, bundle, asks, room)
-	if tokens == 0 {
+	a := asking{
+		from: borrowerID{from, q.GetAccount()}, demand: float64(max(q.GetDemandMilli(), 1)) / 1000,
+		left: min(max(q.GetLeft(), 0), room[0].most), least: max(q.GetLeast(), 1), seen: q.GetSeen(),
+	}
+	tokens := m.lends.offer(now.Mono, a, life, room)
+	if tokens <= 0 {
 		return g, false
 	}
 	req.Verb = bucketring.VerbTake
@@ -92,74 +93,88 @@ func (m *mover) charge(from handover.Node, q *peerpb.Ask, now bucket.Now) (g gra
 		req.Charges[i].Cost = tokens
 	}
 	d = bucketring.Decision{}
-	if !m.local.decide(place, &req, &d) || !d.Allowed {
+	if !m.local.decide(uint64(req.Partition), &req, &d) || !d.Allowed {
 		return g, false
 	}
-	valid := sliceLife
-	states := make([]*peerpb.LimitState, 0, len(req.Charges))
+	req.Verb = bucketring.VerbRefund
+	slice := &peerpb.Slice{Tokens: tokens}
 	for i, s := range d.All() {
 		if req.Charges[i].Limit.Algorithm == bucketring.FixedWindow {
-			valid = min(valid, int64(s.ResetAfter)) // a window's slice ends with it
+			life = min(life, int64(s.ResetAfter))
 		}
 		req.Charges[i].Window = s.Window
-		states = append(states, &peerpb.LimitState{
+		slice.Limits = append(slice.Limits, &peerpb.LimitState{
 			Remaining: s.Remaining, Used: s.Used, ResetNs: int64(s.ResetAfter), NextNs: int64(s.NextAfter), Window: s.Window,
 		})
 	}
-	req.Verb = bucketring.VerbRefund
-	id := m.lends.lent(from, bundle, tokens, now.Mono+valid)
-	slice := &peerpb.Slice{Id: id, Tokens: tokens, ValidNs: valid, Limits: states}
-	return grant{to: from, slice: slice, bundle: bundle, charged: req, at: now.Mono}, true
+	slice.ValidNs, slice.Id = life, m.lends.lent(a.from, tokens, now.Mono+life)
+	return grant{to: a.from, slice: slice, charged: req, at: now.Mono}, true
+}
+
+// roomOf is what the limits of a call have to lend, and for how long at most: a window's
+// slice ends with it.
+func roomOf(req *bucketring.Request, d *bucketring.Decision) (room []lending, life int64) {
+	life = sliceLife
+	for i, s := range d.All() {
+		limit := req.Charges[i].Limit
+		room = append(room, lending{
+			counter: counterIDOf(req.Partition, &req.Charges[i]), most: limit.Lendable(), tokens: s.Remaining, capacity: limit.Capacity(),
+			rate: float64(limit.Amount) / limit.Per.Seconds(),
+		})
+		if limit.Algorithm == bucketring.FixedWindow && s.Used > 0 {
+			life = min(life, int64(s.ResetAfter))
+		}
+	}
+	return room, life
 }
 
 // copiedTo notes which copy of a partition has the charges of its waiting slices. Where
 // nobody keeps copies they leave at once.
 func (m *mover) copiedTo(part uint32, s *bucket.State, to handover.Node) {
-	asked := false
 	for i := range m.lends.waiting {
 		g := &m.lends.waiting[i]
 		if g.charged.Partition != part || g.seq != 0 {
 			continue
 		}
-		g.gen, g.seq = s.Gen, s.Seq
+		g.gen, g.seq, g.heir = s.Gen, s.Seq, to
 		if to == m.self || to == (handover.Node{}) {
 			m.leaves(g)
-		} else if !asked {
-			asked = true
-			m.send(to, &peerpb.Msg{Of: &peerpb.Msg_Have{Have: &peerpb.Have{Part: part, Gen: s.Gen, Seq: s.Seq}}})
 		}
 	}
 }
 
 // leaves sends a slice off.
 func (m *mover) leaves(g *grant) {
-	m.send(g.to, &peerpb.Msg{Of: &peerpb.Msg_Slice{Slice: g.slice}})
+	m.send(g.to.node, &peerpb.Msg{Of: &peerpb.Msg_Slice{Slice: g.slice}})
 	m.lends.sent.Add(1)
 	g.slice = nil
 }
 
-// has answers whether this node's copy of a partition is late enough, or hears that.
+// has answers whether this node has a copy of a partition, or hears that. Another one has
+// that, and everything before.
 func (m *mover) has(from handover.Node, h *peerpb.Have) {
 	if !h.GetBack() {
-		if r := m.replicas.of[h.GetPart()]; r != nil && r.from == from && r.gen == h.GetGen() && r.seq >= h.GetSeq() {
+		if r := m.replicas.of[h.GetPart()]; r != nil && r.from == from && r.gen == h.GetGen() && r.took(h.GetSeq()) {
 			m.send(from, &peerpb.Msg{Of: &peerpb.Msg_Have{Have: &peerpb.Have{Part: h.GetPart(), Gen: h.GetGen(), Seq: h.GetSeq(), Back: true}}})
 		}
 		return
 	}
 	for i := range m.lends.waiting {
 		g := &m.lends.waiting[i]
-		if g.slice != nil && g.charged.Partition == h.GetPart() && g.gen == h.GetGen() && g.seq != 0 && g.seq <= h.GetSeq() {
+		if g.slice != nil && g.charged.Partition == h.GetPart() && g.heir == from && g.seq != 0 && g.gen == h.GetGen() && g.seq == h.GetSeq() {
 			m.leaves(g)
 		}
 	}
 }
 
-// lendLate lets slices go whose partition has moved on, with their charges, and takes back
-// those that were not copied in time.
-func (m *mover) lendLate(now bucket.Now) {
-	kept := m.lends.waiting[:0]
-	for i := range m.lends.waiting {
-		g := &m.lends.waiting[i]
+// lendBeat asks whether slices that wait are copied, lets those go whose partition has moved
+// on with their charges, and takes back those that were not copied in time.
+func (m *mover) lendBeat(now bucket.Now) {
+	waiting := m.lends.waiting
+	m.lends.waiting = nil // what panics is not tried again
+	var asked peerpb.Have
+	for i := range waiting {
+		g := &waiting[i]
 		switch {
 		case g.slice == nil:
 			continue
@@ -168,12 +183,18 @@ func (m *mover) lendLate(now bucket.Now) {
 			continue
 		case now.Mono-g.at > copiedWithin:
 			var d bucketring.Decision
-			m.local.decide(uint64(g.charged.Partition), &g.charged, &d)
-			m.lends.withdrawn(g.to, g.bundle, g.slice.GetId())
-			continue
+			if m.local.decide(uint64(g.charged.Partition), &g.charged, &d) { // else the next time
+				m.lends.withdrawn(g.to, g.slice.GetId())
+				continue
+			}
+		case g.seq != 0 && (asked.GetPart() != g.charged.Partition || asked.GetSeq() != g.seq):
+			asked.Part, asked.Seq = g.charged.Partition, g.seq
+			m.send(g.heir, &peerpb.Msg{Of: &peerpb.Msg_Have{Have: &peerpb.Have{Part: g.charged.Partition, Gen: g.gen, Seq: g.seq}}})
 		}
-		kept = append(kept, *g)
+		m.lends.waiting = append(m.lends.waiting, *g)
 	}
-	clear(m.lends.waiting[len(kept):])
-	m.lends.waiting = kept
+	if now.Mono-m.lends.forgotten > int64(time.Second) {
+		m.lends.forgotten = now.Mono
+		m.lends.forget(now.Mono)
+	}
 }

@@ -205,6 +205,8 @@ func (n *Node) Drain(ctx context.Context) error {
 	case <-given:
 		n.returnSlices(ctx)
 	case <-m.ended:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	return m.drain(ctx)
 }

@@ -29,6 +29,8 @@ type replica struct {
 	from         handover.Node
 	gen, lineage uint64
 	seq          uint64
+	whole        [wholeKept]uint64 // seq of the last copies that had room, in turn
+	wholes       int
 	records      map[string][]bucket.Record
 	reserved     map[bucketring.ID]bucket.Reserved
 	drop         time.Time // when to forget it; zero while its holder has this successor
@@ -95,6 +97,10 @@ func (r *replica) take(s *bucket.State, room int64) (over int64) {
 		}
 		all[at] = bucket.Record{Limit: fresh.Limit, Key: fresh.Key, Marks: bucket.JoinMarks(all[at].Marks, fresh.Marks)}
 	}
+	if over == 0 {
+		r.whole[r.wholes%wholeKept] = s.Seq
+		r.wholes++
+	}
 	for _, one := range s.Reserved {
 		if one.Limit == nil {
 			delete(r.reserved, one.ID)
@@ -104,6 +110,12 @@ func (r *replica) take(s *bucket.State, room int64) (over int64) {
 	}
 	return over
 }
+
+// wholeKept is how many of the last copies are remembered.
+const wholeKept = 8
+
+// took reports whether a copy was taken lately, and all of it.
+func (r *replica) took(seq uint64) bool { return seq != 0 && slices.Contains(r.whole[:], seq) }
 
 // room returns the bytes that further copies may use.
 func (rs *replicas) room() int64 {

@@ -23,6 +23,8 @@ const (
 	// keptFor is how long windows are whose tokens are given back again and again until
 	// that is acknowledged. What others lose that way comes back soon.
 	keptFor = time.Hour
+	// answersFor is how long an answer is awaited: one that is too late is given back.
+	answersFor = int64(10 * time.Second)
 	// windowEnds is how long before a window's end nothing is given back to it.
 	windowEnds    = int64(300 * time.Millisecond)
 	returnsAtOnce = 16
@@ -33,6 +35,7 @@ type lent struct {
 	meter
 	from handover.Node // of the last slice
 	seen uint64        // its number
+	no   uint64        // of the account
 	gone bool          // the account was removed
 }
 
@@ -41,6 +44,7 @@ type borrows struct {
 	all    []*account
 	asks   map[uint64]ask // without an answer
 	asked  uint64
+	no     uint64 // of the last account
 	looked int64
 	ended  bool // this node leaves
 
@@ -54,6 +58,7 @@ type borrows struct {
 // An ask is a question on its way.
 type ask struct {
 	account *account
+	to      handover.Node
 	sent    int64
 }
 
@@ -67,7 +72,9 @@ func (m *mover) borrowBeat(now bucket.Now) {
 			a = next
 			continue
 		}
-		if a.lent.looked == 0 {
+		if a.lent.no == 0 {
+			b.no++
+			a.lent.no = b.no
 			a.lent.look(now.Mono, 0, 0)
 			b.all = append(b.all, a)
 		}
@@ -87,11 +94,10 @@ func (m *mover) borrowBeat(now bucket.Now) {
 	clear(b.all[len(kept):])
 	b.all = kept
 	for no, one := range b.asks {
-		if now.Mono-one.sent > sliceLife {
-			delete(b.asks, no) // an answer would be too late
+		if now.Mono-one.sent > answersFor {
+			delete(b.asks, no)
 		}
 	}
-	m.lends.forget(now.Mono)
 }
 
 // lookAfter brings an account up to date, and reports whether it is still needed.
@@ -140,7 +146,7 @@ func (m *mover) askFor(a *account, now bucket.Now) {
 	}
 	b.asked++
 	msg := &peerpb.Ask{
-		No: b.asked, Part: a.part, DemandMilli: atMost(a.lent.demand * 1000), Left: left, Least: a.cost.Load(), Seen: a.lent.seen,
+		No: b.asked, Part: a.part, DemandMilli: atMost(a.lent.demand * 1000), Left: left, Least: a.cost.Load(), Seen: a.lent.seen, Account: a.lent.no,
 	}
 	for i := range a.charges {
 		msg.Defs = append(msg.Defs, askDef(a.charges[i].Limit))
@@ -149,7 +155,7 @@ func (m *mover) askFor(a *account, now bucket.Now) {
 	if b.asks == nil {
 		b.asks = map[uint64]ask{}
 	}
-	b.asks[b.asked] = ask{a, now.Mono}
+	b.asks[b.asked] = ask{a, to, now.Mono}
 	a.lent.asked = now.Mono
 	m.send(to, &peerpb.Msg{Of: &peerpb.Msg_Ask{Ask: msg}})
 }
@@ -169,8 +175,8 @@ func (a *account) holds(now int64) (left, size, until int64) {
 func (m *mover) borrowed(from handover.Node, answer *peerpb.Slice) {
 	b := &m.borrows
 	one, ok := b.asks[answer.GetNo()]
-	if !ok {
-		return // too late to be of use
+	if !ok || one.to != from {
+		return // much too late
 	}
 	delete(b.asks, answer.GetNo())
 	a, now := one.account, m.local.clock.now()
@@ -184,8 +190,12 @@ func (m *mover) borrowed(from handover.Node, answer *peerpb.Slice) {
 	if from == a.lent.from {
 		a.lent.seen = max(a.lent.seen, answer.GetId())
 	}
+	tokens := answer.GetTokens()
+	for i := range a.charges {
+		tokens = min(tokens, a.charges[i].Limit.Lendable())
+	}
 	s := &slice{
-		size: answer.GetTokens(), counted: answer.GetTokens(), sent: one.sent, until: one.sent + min(answer.GetValidNs(), sliceLife), at: now.Mono, owner: from.Name,
+		size: tokens, counted: tokens, sent: one.sent, until: one.sent + min(answer.GetValidNs(), sliceLife), at: now.Mono, owner: from.Name,
 	}
 	s.tokens.Store(s.size)
 	for _, told := range answer.GetLimits() {
@@ -194,7 +204,7 @@ func (m *mover) borrowed(from handover.Node, answer *peerpb.Slice) {
 		})
 	}
 	b.received.Add(1)
-	if b.ended || a.lent.gone {
+	if b.ended || a.lent.gone || now.Mono >= s.until {
 		m.giveBack(a, s, now)
 		return
 	}
@@ -226,8 +236,13 @@ func (m *mover) giveBack(a *account, s *slice, now bucket.Now) {
 	owed := debt{req: bucketring.Request{Verb: bucketring.VerbRefund, Partition: a.part}, charged: now.Mono}
 	for i, c := range a.charges {
 		ends := s.sent + int64(s.states[i].ResetAfter) - now.Mono // of a window, a little early
-		if c.Limit.Algorithm == bucketring.FixedWindow && ends < windowEnds {
+		switch {
+		case c.Limit.Algorithm == bucketring.FixedWindow && ends < windowEnds:
 			continue // nobody would have any use of it
+		case c.Limit.Algorithm == bucketring.FixedWindow:
+			ends -= windowEnds / 2 // it must be there before the next window
+		case c.Limit.Refills() && ends <= 0:
+			continue // it has come back by itself
 		}
 		if c.Cost, c.Window = left, s.states[i].Window; c.Limit.Align == bucketring.AlignFirstRequest {
 			c.Window = 0 // another holder may call the window otherwise
@@ -243,7 +258,7 @@ func (m *mover) giveBack(a *account, s *slice, now bucket.Now) {
 	}
 	m.borrows.mu.Lock()
 	defer m.borrows.mu.Unlock()
-	if len(m.borrows.back) < maxOwed {
+	if len(m.borrows.back) < 2*accountLines*accountsOfOne {
 		m.borrows.back = append(m.borrows.back, owed)
 		poke(m.borrows.wake)
 	}
@@ -286,12 +301,26 @@ func (n *Node) returnSlices(ctx context.Context) {
 	for first := range min(returnsAtOnce, len(back)) {
 		giving.Go(func() {
 			for i := first; i < len(back); i += returnsAtOnce {
-				_, err := n.take(ctx, uint64(back[i].req.Partition), &back[i].req)
-				if err != nil && back[i].req.Token != "" {
-					n.owe(back[i])
-				}
+				n.returnSlice(ctx, &back[i])
 			}
 		})
 	}
 	giving.Wait()
+}
+
+// returnSlice refunds one slice, unless it is too late. A panic costs this one.
+func (n *Node) returnSlice(ctx context.Context, d *debt) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			n.local.mover.stats.panics.Add(1)
+			n.cfg.Logger.Error("the return of a slice ended in a panic", "panic", cause)
+		}
+	}()
+	req, ok := d.due(n.local.clock.now().Mono)
+	if !ok {
+		return
+	}
+	if _, err := n.take(ctx, uint64(req.Partition), &req); err != nil && req.Token != "" {
+		n.owe(*d)
+	}
 }

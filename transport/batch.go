@@ -38,9 +38,11 @@ func newBatch(s *Server) *batch {
 
 // forget lets go of what the last call had.
 func (b *batch) forget() {
-	clear(b.calls)
-	clear(b.made)
-	b.made = b.made[:0]
+	b.streamCalls.forget()
+	if clear(b.made); cap(b.made) > keptCalls {
+		b.made = nil
+	}
+	b.made, b.in.raw = b.made[:0], keptBytes(b.in.raw)
 }
 
 // handleBatch is the generated handler of TakeBatch, but for the types of its messages.

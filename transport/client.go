@@ -89,6 +89,11 @@ func sendable(req *bucketring.Request) error {
 	case !utf8.ValidString(req.Namespace):
 		return notText("namespace", "give its name as the policy does")
 	}
+	for i := range req.Limits {
+		if !utf8.ValidString(req.Limits[i].Zone) {
+			return notText("time zone", "give an IANA name such as Europe/Berlin")
+		}
+	}
 	for _, id := range req.IDs {
 		if !utf8.ValidString(id) {
 			return notText("id", "give it as the take answered it")

@@ -15,5 +15,6 @@
 // them.
 //
 // Read next: peer.go (asking), link.go (the life of a link), item.go (a call on
-// the wire), serve.go (answering), server.go and policies.go (the public API).
+// the wire), serve.go (answering), server.go and policies.go (the public API); stream.go
+// and streams.go for many calls on a stream, packed.go for how they are written.
 package transport

@@ -92,8 +92,11 @@ func appendState(b []byte, s *bucketring.LimitState) []byte {
 // value is ready; it belongs to one goroutine.
 type decisionReader struct{ names map[string]string }
 
-// maxNames bounds what is remembered.
-const maxNames = 1024
+// maxNames and maxNameLen bound what is remembered.
+const (
+	maxNames   = 1024
+	maxNameLen = 128
+)
 
 // name returns the text of a field, mostly without a copy.
 func (r *decisionReader) name(f *field) (string, error) {
@@ -103,6 +106,9 @@ func (r *decisionReader) name(f *field) (string, error) {
 	var text string
 	if err := f.text(&text); err != nil {
 		return "", err
+	}
+	if len(text) > maxNameLen {
+		return text, nil
 	}
 	if r.names == nil || len(r.names) >= maxNames {
 		r.names = map[string]string{}
@@ -148,8 +154,10 @@ func (r *decisionReader) readAnswer(b []byte, d *bucketring.Decision) (failed, e
 		}
 		switch {
 		case f.is(1, protowire.BytesType):
+			*d = bucketring.Decision{}
 			failed, err = nil, r.readDecision(f.bytes, d)
 		case f.is(2, protowire.BytesType):
+			*d = bucketring.Decision{}
 			var e limitpb.Error
 			err = proto.Unmarshal(f.bytes, &e)
 			failed = fromCode(codes.Code(e.GetCode()), e.GetReason(), e.GetDetail())

@@ -5,6 +5,7 @@ package transport
 
 import (
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -61,6 +62,16 @@ func (c *streamCalls) readBatch(b []byte) (err error) {
 	return nil
 }
 
+// forget lets go of what the calls have. Many are not kept.
+func (c *streamCalls) forget() {
+	if clear(c.calls); cap(c.calls) > keptCalls {
+		c.calls = nil
+	}
+}
+
+// keptCalls bounds the memory that is kept for the calls of a message.
+const keptCalls = 256
+
 // finish gives a cost to requests that say none.
 func (c *streamCalls) finish() {
 	for i := range c.calls {
@@ -105,6 +116,7 @@ func (c *streamCalls) readOne(i int, b []byte, further bool) (err error) {
 // readTake reads a limitpb.TakeRequest. The error is of the message; that of its limits is
 // the call's.
 func (p *parser) readTake(c *streamCall, b []byte) (err error) {
+	var limits []byte
 	for f := (field{}); len(b) > 0; {
 		if b, err = f.next(b); err != nil {
 			return err
@@ -125,7 +137,9 @@ func (p *parser) readTake(c *streamCall, b []byte) (err error) {
 		case 1:
 			err = f.text(&c.req.Key)
 		case 2:
-			err = p.readLimits(c, &f)
+			if limits = f.bytes; !utf8.Valid(limits) {
+				err = errWire
+			}
 		case 4:
 			err = f.text(&c.req.Namespace)
 		case 5:
@@ -137,24 +151,18 @@ func (p *parser) readTake(c *streamCall, b []byte) (err error) {
 			return err
 		}
 	}
+	if len(limits) > 0 { // else the node says what is missing
+		p.readLimits(c, limits)
+	}
 	return nil
 }
 
-func (p *parser) readLimits(c *streamCall, f *field) error {
-	c.req.Limits, c.invalid = nil, nil
-	if len(f.bytes) == 0 {
-		return nil // the node says what is missing
+func (p *parser) readLimits(c *streamCall, text []byte) {
+	limits, ok := p.known(text)
+	if !ok {
+		limits, c.invalid = p.parse(string(text))
 	}
-	if limits, ok := p.known(f.bytes); ok {
-		c.req.Limits = limits
-		return nil
-	}
-	var text string
-	if err := f.text(&text); err != nil {
-		return err
-	}
-	c.req.Limits, c.invalid = p.parse(text)
-	return nil
+	c.req.Limits = limits
 }
 
 func readAttribute(req *bucketring.Request, b []byte) (err error) {

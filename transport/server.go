@@ -73,7 +73,8 @@ func (s *Server) GRPC() *grpc.Server {
 	return g
 }
 
-// Register has g serve the public API.
+// Register has g serve the public API. Interceptors of g see requests for TakeBatch as
+// messages that are to be read by this package alone, and must not keep them.
 func (s *Server) Register(g grpc.ServiceRegistrar) {
 	desc := limitpb.Limiter_ServiceDesc
 	desc.Methods = slices.Clone(desc.Methods)

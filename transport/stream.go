@@ -44,9 +44,10 @@ type streamed struct {
 	mu      sync.Mutex
 	ready   answers // to be sent; guarded by mu
 	sending bool    // somebody sends; guarded by mu
-	out     packed  // what is sent; belongs to whoever sends
-	packs   bool    // the caller understands several in one message; guarded by mu
-	failed  error   // of sending; guarded by mu
+	leaving answers // belongs to whoever sends, like out
+	out     packed
+	packs   bool  // the caller understands several in one message; guarded by mu
+	failed  error // of sending; guarded by mu
 }
 
 // answers are written one behind the other: the fields of a limitpb.StreamResponse each.
@@ -62,7 +63,7 @@ func (a *answers) add(id uint64, d *bucketring.Decision, err error) {
 	a.ends = append(a.ends, len(a.bytes))
 }
 
-func (a *answers) clear() { a.bytes, a.ends = a.bytes[:0], a.ends[:0] }
+func (a *answers) clear() { a.bytes, a.ends = keptBytes(a.bytes), a.ends[:0] }
 
 // more appends what b has.
 func (a *answers) more(b *answers) {
@@ -73,23 +74,28 @@ func (a *answers) more(b *answers) {
 	}
 }
 
-// message writes the first answers as one message.
-func (a *answers) message(b []byte, count int) []byte {
-	b = append(b, a.bytes[:a.ends[0]]...)
-	for i := 1; i < count; i++ {
+// message writes some answers as one message.
+func (a *answers) message(b []byte, first, count int) []byte {
+	start := 0
+	if first > 0 {
+		start = a.ends[first-1]
+	}
+	b = append(b, a.bytes[start:a.ends[first]]...)
+	for i := first + 1; i < first+count; i++ {
 		b = protowire.AppendBytes(appendTag(b, 3, protowire.BytesType), a.bytes[a.ends[i-1]:a.ends[i]])
 	}
 	return b
 }
 
-// drop takes the first answers away.
-func (a *answers) drop(count int) {
-	first := a.ends[count-1]
-	a.bytes = append(a.bytes[:0], a.bytes[first:]...)
-	a.ends = append(a.ends[:0], a.ends[count:]...)
-	for i := range a.ends {
-		a.ends[i] -= first
+// keptSize bounds the buffers that a stream keeps between messages.
+const keptSize = 64 << 10
+
+// keptBytes returns b to be used again, or nil if it is too large to be kept.
+func keptBytes(b []byte) []byte {
+	if cap(b) > keptSize {
+		return nil
 	}
+	return b[:0]
 }
 
 // TakeStream implements limitpb.LimiterServer. Each request is decided on its
@@ -133,6 +139,7 @@ func (c *streamed) read() error {
 		if err != nil {
 			return err
 		}
+		m.raw = keptBytes(m.raw)
 	}
 }
 
@@ -162,15 +169,16 @@ func (c *streamed) takeIn(raw []byte) error {
 		if i%sameMoment == 0 {
 			now = c.server.now()
 		}
-		c.begin(now, &c.calls.calls[i])
+		now = c.begin(now, &c.calls.calls[i])
 	}
 	c.send(&c.made)
+	c.calls.forget()
 	return c.stream.Context().Err()
 }
 
 // sameMoment is how many calls of a message share a reading of the clock: more would make
 // decisions of a node that is paused among them too old.
-const sameMoment = 32
+const sameMoment = 8
 
 // now reads the clock for some calls.
 func (s *Server) now() int64 {
@@ -180,8 +188,9 @@ func (s *Server) now() int64 {
 	return s.prompt.Now()
 }
 
-// begin decides a request and notes its answer, or leaves it to a goroutine.
-func (c *streamed) begin(now int64, one *streamCall) {
+// begin decides a request and notes its answer, or leaves it to a goroutine. It returns the
+// reading of the clock that the next one may share.
+func (c *streamed) begin(now int64, one *streamCall) int64 {
 	select {
 	case c.places <- struct{}{}:
 	default: // what is decided must go before there is room
@@ -193,10 +202,11 @@ func (c *streamed) begin(now int64, one *streamCall) {
 	var d bucketring.Decision
 	if done, err := c.server.takeNow(now, one, &d); done {
 		c.made.add(one.id, &d, err)
-		return
+		return now
 	}
 	later := *one // its place is used again
 	c.deciding.Go(func() { c.decide(&later) })
+	return now
 }
 
 // decide waits for the decision on a request, and sends it.
@@ -256,24 +266,35 @@ func (c *streamed) send(made *answers) {
 	}
 	c.sending = true
 	for len(c.ready.ends) > 0 {
-		count := 1
+		c.ready, c.leaving = c.leaving, c.ready
+		most, failed := 1, c.failed
 		if c.packs {
-			count = min(len(c.ready.ends), maxPacked)
+			most = maxPacked
 		}
-		c.out.raw = c.ready.message(c.out.raw[:0], count)
-		c.ready.drop(count)
-		failed := c.failed
 		c.mu.Unlock()
-		if failed == nil {
-			failed = c.stream.SendMsg(&c.out) // which copies it
-		}
-		for range count {
-			<-c.places
-		}
+		failed = c.sendLeaving(most, failed)
 		c.mu.Lock()
 		c.failed = failed
 	}
 	c.sending = false
+}
+
+// sendLeaving sends what leaves, so many answers in a message.
+func (c *streamed) sendLeaving(most int, failed error) error {
+	for first := 0; first < len(c.leaving.ends); {
+		count := min(len(c.leaving.ends)-first, most)
+		if failed == nil {
+			c.out.raw = c.leaving.message(c.out.raw[:0], first, count)
+			failed = c.stream.SendMsg(&c.out) // which copies it
+			c.out.raw = keptBytes(c.out.raw)
+		}
+		first += count
+		for range count {
+			<-c.places
+		}
+	}
+	c.leaving.clear()
+	return failed
 }
 
 // sent waits until everything that was decided is sent. Nobody decides any more.

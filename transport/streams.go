@@ -24,6 +24,7 @@ import (
 const (
 	packedCalls = 500       // that share a message
 	packedBytes = 128 << 10 // at which a message ends; with one more call it stays below maxMessage
+	limitSize   = 160       // bytes of the text of a limit beside its zone, at most
 )
 
 // A StreamClient asks a node through the public API, as a Client does, with one stream for
@@ -47,6 +48,8 @@ type StreamClient struct {
 	queue   []*calling          // not sent yet; guarded by mu
 	pending map[uint64]*calling // not answered, sent or not; guarded by mu
 	lastID  uint64              // guarded by mu
+	sent    int                 // calls on this stream without an answer; guarded by mu
+	proven  bool                // this stream has brought an answer; guarded by mu
 }
 
 var _ bucketring.Limiter = (*StreamClient)(nil)
@@ -55,7 +58,6 @@ var _ bucketring.Limiter = (*StreamClient)(nil)
 type calling struct {
 	id       uint64
 	req      bucketring.Request
-	size     int // about the bytes of it
 	deadline time.Time
 	decision bucketring.Decision
 	err      error         // what came in place of a decision
@@ -85,7 +87,10 @@ func (c *StreamClient) Take(ctx context.Context, req bucketring.Request) (bucket
 	if err := sendable(&req); err != nil {
 		return bucketring.Decision{}, err
 	}
-	size := len(req.Key) + 48*len(req.Limits) + len(req.Namespace) + len(req.Token) + 64
+	size := len(req.Key) + len(req.Namespace) + len(req.Token) + 64 // more than what it will be
+	for i := range req.Limits {
+		size += limitSize + len(req.Limits[i].Zone)
+	}
 	for name, value := range req.Attributes {
 		size += len(name) + len(value) + 8
 	}
@@ -99,7 +104,7 @@ func (c *StreamClient) Take(ctx context.Context, req bucketring.Request) (bucket
 	if o == nil {
 		o = &calling{answered: make(chan struct{}, 1)}
 	}
-	o.req, o.size = req, size
+	o.req = req
 	o.req.Attributes = maps.Clone(req.Attributes) // read after a caller has given up, too
 	o.deadline, _ = ctx.Deadline()
 	c.enqueue(o)
@@ -115,8 +120,8 @@ func (c *StreamClient) Take(ctx context.Context, req bucketring.Request) (bucket
 	}
 }
 
-// enqueue has a call sent. A call that is alone is sent by its caller: the stream has room
-// for it, and nobody has to be woken.
+// enqueue has a call sent. On a stream that has answered all, and so has room, a call that is
+// alone is sent by its caller: nobody has to be woken.
 func (c *StreamClient) enqueue(o *calling) {
 	c.mu.Lock()
 	c.lastID++
@@ -127,16 +132,29 @@ func (c *StreamClient) enqueue(o *calling) {
 		c.open = true
 		c.running.Go(c.run)
 	}
-	alone := len(c.pending) == 1
+	alone := len(c.queue) == 1 && c.sent == 0 && c.proven
 	c.mu.Unlock()
-	if alone && c.sending.TryLock() {
-		sent := c.stream != nil && c.flush() == nil // the reader knows why a stream broke
-		c.sending.Unlock()
-		if sent {
-			return
-		}
+	if !alone || !c.sendAlone() {
+		c.notify()
 	}
-	c.notify()
+}
+
+// sendAlone sends the next message, unless somebody sends already. It reports whether
+// nothing is left to be sent.
+func (c *StreamClient) sendAlone() (done bool) {
+	if !c.sending.TryLock() {
+		return false
+	}
+	defer c.sending.Unlock()
+	if c.stream == nil {
+		return false
+	}
+	if c.out.raw = c.next(c.out.raw[:0]); len(c.out.raw) > 0 && c.stream.SendMsg(&c.out) != nil {
+		return true // the reader knows why the stream broke, and what becomes of the call
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue) == 0
 }
 
 func (c *StreamClient) notify() {
@@ -222,10 +240,7 @@ func (c *StreamClient) write(ctx context.Context, stream limitpb.Limiter_TakeStr
 		case <-c.wake:
 		}
 		runtime.Gosched()
-		c.sending.Lock()
-		err := c.flush()
-		c.sending.Unlock()
-		if err != nil {
+		if err := c.flush(); err != nil {
 			return err
 		}
 	}
@@ -236,10 +251,15 @@ func (c *StreamClient) use(stream limitpb.Limiter_TakeStreamClient) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	c.stream = stream
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent, c.proven = 0, false
 }
 
-// flush sends all that is queued. The caller holds sending.
+// flush sends all that is queued.
 func (c *StreamClient) flush() error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
 	for c.out.raw = c.next(c.out.raw[:0]); len(c.out.raw) > 0; c.out.raw = c.next(c.out.raw[:0]) {
 		if err := c.stream.SendMsg(&c.out); err != nil {
 			return fmt.Errorf("transport: send calls: %w", err)
@@ -252,20 +272,21 @@ func (c *StreamClient) flush() error {
 func (c *StreamClient) next(b []byte) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now, size, taken := time.Now(), 0, 0
+	now, taken := time.Now(), 0
 	for _, o := range c.queue {
-		if taken == packedCalls || size >= packedBytes {
+		if taken == packedCalls || len(b) >= packedBytes {
 			break
 		}
 		taken++
 		if c.pending[o.id] == nil {
 			continue
 		}
+		c.sent++
 		var budget time.Duration
 		if !o.deadline.IsZero() {
 			budget = max(o.deadline.Sub(now), 1)
 		}
-		if size += o.size; len(b) == 0 {
+		if len(b) == 0 {
 			b = c.writer.appendCall(b, o.id, budget, &o.req)
 			continue
 		}
@@ -285,6 +306,7 @@ func (c *StreamClient) settle(id uint64, d *bucketring.Decision, err error) {
 	c.mu.Lock()
 	o := c.pending[id]
 	delete(c.pending, id)
+	c.sent, c.proven = max(c.sent-1, 0), true
 	c.mu.Unlock()
 	if o != nil {
 		o.decision, o.err = *d, err

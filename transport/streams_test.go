@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -320,6 +321,47 @@ func TestBatchDoesNotWaitForSingleKeys(t *testing.T) {
 		}
 		if len(costs) != 2 || costs[0] != 0 || costs[1] != 2 {
 			t.Errorf("calls of one key were decided with costs %v, want 0 and then 2", costs)
+		}
+	})
+}
+
+// A deafServer answers the first message of a stream and reads no further ones.
+type deafServer struct{ *transport.Server }
+
+func (s *deafServer) TakeStream(stream limitpb.Limiter_TakeStreamServer) error {
+	m, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	decided := &limitpb.Answer{Result: &limitpb.Answer_Decision{Decision: &limitpb.Decision{Allowed: true}}}
+	if err := stream.Send(&limitpb.StreamResponse{Id: m.GetId(), Answer: decided}); err != nil {
+		return err
+	}
+	<-stream.Context().Done()
+	return stream.Context().Err()
+}
+
+// TestNoCallerWaitsForRoom: a node that reads nothing costs no caller more than its patience,
+// however much waits on the stream.
+func TestNoCallerWaitsForRoom(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		g := grpc.NewServer()
+		limitpb.RegisterLimiterServer(g, &deafServer{transport.NewServer(&promptOwner{})})
+		c := transport.NewStreamClient(w.connected(g))
+		t.Cleanup(c.Close)
+		if d, err := streamTake(t.Context(), c, "first"); err != nil || !d.Allowed {
+			t.Fatalf("first Take = %+v, %v, want it allowed", d, err)
+		}
+		const patience = 50 * time.Millisecond
+		large := map[string]string{"text": strings.Repeat("x", 30<<10)}
+		for i := range 40 { // far more than the stream has room for
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			began := time.Now()
+			_, err := c.Take(ctx, bucketring.Request{Namespace: "n", Attributes: large, Cost: 1})
+			cancel()
+			if took := time.Since(began); took > patience || !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("call %d took %v and ended with %v, want its deadline after %v", i, took, err, patience)
+			}
 		}
 	})
 }

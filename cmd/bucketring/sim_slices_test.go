@@ -202,6 +202,57 @@ func TestSimSlicesContested(t *testing.T) {
 	})
 }
 
+// TestSimSlicesOverlap: one counter is part of several bundles, and of accounts that differ
+// in what does not matter for counting. What is lent of it adds up.
+func TestSimSlicesOverlap(t *testing.T) {
+	simulate(t, func(w *simWorld) {
+		w.cluster(3)
+		time.Sleep(2 * time.Second)
+		key := []string{"overlap:1"}
+		limits := bucketring.MustParse("2000/s, 130000/m, 140000/m algorithm=fixed_window, 150000/m algorithm=sliding_window")
+		var all sliceAudit
+		for _, bundle := range [][]bucketring.Limit{limits[:1], limits[:2], {limits[0], limits[2]}, {limits[0], limits[3]}, limits[:1]} {
+			bundle = slices.Clone(bundle)
+			if all.simLoad != nil {
+				bundle[0].Unavailable = bucketring.UnavailableAllow
+			}
+			l := w.loadOf(bundle, key, 20*time.Millisecond)
+			if all.simLoad == nil {
+				all = sliceAudit{l, limits[0]}
+			}
+			defer l.stop()
+		}
+		time.Sleep(3 * time.Second)
+		var burst []*simLoad // all of a sudden more than the limit
+		for range 8 {
+			burst = append(burst, w.loadOf(limits[:1], key, time.Millisecond))
+		}
+		time.Sleep(1500 * time.Millisecond)
+		stopLoads(w.loads)
+		leased := 0
+		for _, l := range w.loads {
+			for _, c := range l.calls {
+				if c.d.Source == bucketring.SourceLease {
+					leased++
+				}
+			}
+			if l != all.simLoad {
+				all.calls = append(all.calls, l.calls...)
+			}
+		}
+		if leased < 100 || len(burst) == 0 {
+			t.Errorf("%d calls were answered from slices, want a hundred at least", leased)
+		}
+		all.audit()
+	})
+}
+
+func stopLoads(all []*simLoad) {
+	for _, l := range all {
+		l.stop()
+	}
+}
+
 // TestSimSlicesWhileNodesChange: a node joins and one leaves in good order. Nothing is lost
 // and nothing passes twice.
 func TestSimSlicesWhileNodesChange(t *testing.T) {

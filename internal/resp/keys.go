@@ -36,7 +36,7 @@ func (c *conn) decideNow() bool {
 
 // sameMoment is how many commands that came together share a reading of the clock: more
 // would make decisions of a node that is paused among them too old.
-const sameMoment = 32
+const sameMoment = 8
 
 // keptLimits is how many limits a connection remembers: few applications throttle by
 // more than this many.

@@ -1707,6 +1707,7 @@ type Ask struct {
 	Left          int64                  `protobuf:"zigzag64,6,opt,name=left,proto3" json:"left,omitempty"`                                  // that the sender still has of earlier slices
 	Least         int64                  `protobuf:"zigzag64,7,opt,name=least,proto3" json:"least,omitempty"`                                // fewer are of no use
 	Seen          uint64                 `protobuf:"varint,8,opt,name=seen,proto3" json:"seen,omitempty"`                                    // id of the last slice that came from the receiver; later ones are not in left
+	Account       uint64                 `protobuf:"varint,9,opt,name=account,proto3" json:"account,omitempty"`                              // tells the bundles of the sender apart
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1793,6 +1794,13 @@ func (x *Ask) GetLeast() int64 {
 func (x *Ask) GetSeen() uint64 {
 	if x != nil {
 		return x.Seen
+	}
+	return 0
+}
+
+func (x *Ask) GetAccount() uint64 {
+	if x != nil {
+		return x.Account
 	}
 	return 0
 }
@@ -3504,7 +3512,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x03ask\x18\x0f \x01(\v2\x17.bucketring.peer.v1.AskH\x00R\x03ask\x121\n" +
 	"\x05slice\x18\x10 \x01(\v2\x19.bucketring.peer.v1.SliceH\x00R\x05slice\x12.\n" +
 	"\x04have\x18\x11 \x01(\v2\x18.bucketring.peer.v1.HaveH\x00R\x04haveB\x04\n" +
-	"\x02of\"\xcb\x01\n" +
+	"\x02of\"\xe5\x01\n" +
 	"\x03Ask\x12\x0e\n" +
 	"\x02no\x18\x01 \x01(\x04R\x02no\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12+\n" +
@@ -3513,7 +3521,8 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\fdemand_milli\x18\x05 \x01(\x12R\vdemandMilli\x12\x12\n" +
 	"\x04left\x18\x06 \x01(\x12R\x04left\x12\x14\n" +
 	"\x05least\x18\a \x01(\x12R\x05least\x12\x12\n" +
-	"\x04seen\x18\b \x01(\x04R\x04seen\"\xa9\x01\n" +
+	"\x04seen\x18\b \x01(\x04R\x04seen\x12\x18\n" +
+	"\aaccount\x18\t \x01(\x04R\aaccount\"\xa9\x01\n" +
 	"\x05Slice\x12\x0e\n" +
 	"\x02no\x18\x01 \x01(\x04R\x02no\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x16\n" +

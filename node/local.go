@@ -192,13 +192,18 @@ func partOf(hash uint64, req *bucketring.Request) uint32 {
 // decide carries out a resolved call on this node's counters, into d, which is empty, if
 // its partition is here.
 func (l *Local) decide(hash uint64, req *bucketring.Request, d *bucketring.Decision) (here bool) {
+	return l.decideAt(l.clock.now(), hash, req, d)
+}
+
+// decideAt is decide with a reading of the clock.
+func (l *Local) decideAt(now bucket.Now, hash uint64, req *bucketring.Request, d *bucketring.Decision) (here bool) {
 	part := partOf(hash, req)
-	return l.here(part) && l.decideIn(l.table, part, hash, req, d)
+	return l.here(part) && l.decideIn(l.table, now, part, hash, req, d)
 }
 
 // decideOwn carries out a call on counters that each node has for itself.
 func (l *Local) decideOwn(hash uint64, req *bucketring.Request) (d bucketring.Decision) {
-	l.decideIn(l.own, partOf(hash, req), hash, req, &d) // always here
+	l.decideIn(l.own, l.clock.now(), partOf(hash, req), hash, req, &d) // always here
 	return d
 }
 
@@ -209,7 +214,7 @@ func (l *Local) act(hash uint64, req *bucketring.Request, d *bucketring.Decision
 	if !l.acting.Here(part) {
 		return false
 	}
-	if c := callOf(req); c.anyClosed() || !l.decideIn(l.acting, part, hash, req, d) {
+	if c := callOf(req); c.anyClosed() || !l.decideIn(l.acting, l.clock.now(), part, hash, req, d) {
 		return false
 	}
 	d.Source, d.Degraded = bucketring.SourceReplica, true
@@ -217,10 +222,9 @@ func (l *Local) act(hash uint64, req *bucketring.Request, d *bucketring.Decision
 }
 
 // decideIn carries out a call in one table, if the partition is there.
-func (l *Local) decideIn(table *bucket.Table, part uint32, hash uint64, req *bucketring.Request, d *bucketring.Decision) (here bool) {
+func (l *Local) decideIn(table *bucket.Table, now bucket.Now, part uint32, hash uint64, req *bucketring.Request, d *bucketring.Decision) (here bool) {
 	c := callOf(req)
-	c.table, c.clock, c.part = table, l.clock, part
-	c.now = l.clock.now()
+	c.table, c.clock, c.now, c.part = table, l.clock, now, part
 	if table != l.own && (!l.sure.is(c.now) || l.guarded(part, &c)) {
 		return false
 	}

@@ -39,7 +39,7 @@ func (n *Node) TakeNow(now int64, req *bucketring.Request, d *bucketring.Decisio
 	if leases(req.Limits) || checkInline(req) != nil {
 		return false // Take says what is wrong
 	}
-	return n.local.decide(hash, req, d) || n.local.spend(hash, req, d) || n.local.remember(hash, req, d)
+	return n.local.decideAt(n.local.clock.at(now), hash, req, d) || n.local.spend(hash, req, d) || n.local.remember(hash, req, d)
 }
 
 // takeUsual decides such a call into d, which is empty, if its counter is here already and

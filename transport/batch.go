@@ -39,9 +39,7 @@ func newBatch(s *Server) *batch {
 // forget lets go of what the last call had.
 func (b *batch) forget() {
 	b.streamCalls.forget()
-	if clear(b.made); cap(b.made) > keptCalls {
-		b.made = nil
-	}
+	clear(b.made)
 	b.made, b.in.raw = b.made[:0], keptBytes(b.in.raw)
 }
 

@@ -62,15 +62,11 @@ func (c *streamCalls) readBatch(b []byte) (err error) {
 	return nil
 }
 
-// forget lets go of what the calls have. Many are not kept.
-func (c *streamCalls) forget() {
-	if clear(c.calls); cap(c.calls) > keptCalls {
-		c.calls = nil
-	}
-}
+// forget lets go of what the calls have.
+func (c *streamCalls) forget() { clear(c.calls) }
 
-// keptCalls bounds the memory that is kept for the calls of a message.
-const keptCalls = 256
+// keptCalls bounds the memory that a stream keeps for the calls of a message.
+const keptCalls = packedCalls
 
 // finish gives a cost to requests that say none.
 func (c *streamCalls) finish() {

@@ -172,7 +172,9 @@ func (c *streamed) takeIn(raw []byte) error {
 		now = c.begin(now, &c.calls.calls[i])
 	}
 	c.send(&c.made)
-	c.calls.forget()
+	if c.calls.forget(); cap(c.calls.calls) > keptCalls {
+		c.calls.calls = nil
+	}
 	return c.stream.Context().Err()
 }
 

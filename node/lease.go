@@ -24,6 +24,9 @@ const (
 	// busyCalls how many calls a second that is; a slice of fewer calls is not worth it.
 	busyFor   = int64(500 * time.Millisecond)
 	busyCalls = 4
+	// quietFor is how long nobody may have called, or the slice would be for nobody. A key
+	// that is just busy has calls that far apart.
+	quietFor = int64(250 * time.Millisecond)
 	// spentBy is the part of a slice's life after which it is spent if the demand stays as
 	// it is: then nothing needs to be given back.
 	spentBy = 0.75
@@ -49,7 +52,7 @@ type meter struct {
 }
 
 // answerWithin is how long a node waits for an answer before it asks again.
-const answerWithin = int64(250 * time.Millisecond)
+const answerWithin = int64(time.Second)
 
 // look brings the demand up to date: spent tokens were wanted since the last look, for
 // calls of cost each.
@@ -83,7 +86,7 @@ func (m *meter) look(now, spent, cost int64) {
 // first, and until its end.
 func (m *meter) wants(now, left, size, until int64) bool {
 	switch {
-	case m.busy == 0 || now-m.busy < busyFor || m.quiet != 0 || now < m.askAt:
+	case m.busy == 0 || now-m.busy < busyFor || m.quiet != 0 && now-m.quiet >= quietFor || now < m.askAt:
 		return false
 	case m.asked != 0 && now-m.asked < answerWithin:
 		return false

@@ -191,7 +191,11 @@ func TestMeter(t *testing.T) {
 	}
 	m.asked = 0
 	m.look(now, 0, 1)
-	if m.wants(now, 0, 0, 0) {
+	if !m.wants(now, 0, 0, 0) {
+		t.Error("no slice is wanted after a moment without calls")
+	}
+	m.look(now+quietFor, 0, 1)
+	if m.wants(now+quietFor, 0, 0, 0) {
 		t.Error("a slice is wanted though nobody calls")
 	}
 }

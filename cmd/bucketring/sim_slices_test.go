@@ -167,7 +167,7 @@ func TestSimSlices(t *testing.T) {
 		all := w.sliceLoads(0.5)
 		time.Sleep(10 * time.Second)
 		stopAll(all)
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(1800 * time.Millisecond)
 		for i := range all {
 			all[i].audit()
 			all[i].expectSpent(0)
@@ -194,7 +194,7 @@ func TestSimSlicesContested(t *testing.T) {
 		all := w.sliceLoads(3)
 		time.Sleep(6 * time.Second)
 		stopAll(all)
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(1800 * time.Millisecond)
 		for i := range all {
 			all[i].audit()
 			all[i].expectSpent(0)
@@ -268,7 +268,7 @@ func TestSimSlicesWhileNodesChange(t *testing.T) {
 		w.awaitRest(5 * time.Second)
 		time.Sleep(3 * time.Second)
 		stopAll(all)
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(1800 * time.Millisecond)
 		for i := range all {
 			all[i].audit()
 			all[i].expectSpent(0)

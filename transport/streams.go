@@ -45,6 +45,7 @@ type StreamClient struct {
 
 	mu      sync.Mutex
 	open    bool                // somebody runs; guarded by mu
+	closed  bool                // guarded by mu
 	queue   []*calling          // not sent yet; guarded by mu
 	pending map[uint64]*calling // not answered, sent or not; guarded by mu
 	lastID  uint64              // guarded by mu
@@ -76,6 +77,9 @@ func NewStreamClient(conn grpc.ClientConnInterface) *StreamClient {
 // Close ends the stream. Calls under way end as unavailable.
 func (c *StreamClient) Close() {
 	c.cancel()
+	c.mu.Lock()
+	c.closed = true // nobody begins to run any more
+	c.mu.Unlock()
 	c.running.Wait()
 }
 
@@ -124,6 +128,12 @@ func (c *StreamClient) Take(ctx context.Context, req bucketring.Request) (bucket
 // alone is sent by its caller: nobody has to be woken.
 func (c *StreamClient) enqueue(o *calling) {
 	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		o.err = fmt.Errorf("%w: the client is closed", bucketring.ErrUnavailable)
+		o.answered <- struct{}{}
+		return
+	}
 	c.lastID++
 	o.id = c.lastID
 	c.pending[o.id] = o

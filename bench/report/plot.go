@@ -24,6 +24,7 @@ type plot struct {
 var plots = []plot{
 	{"Latency in µs against offered calls/s", "Latency", "rate=", []string{"p50-us", "p99-us", "p99.9-us"}},
 	{"Decisions/s against callers", "Take", "callers=", []string{"decisions/s"}},
+	{"Part of the calls in % that needed no other node, against offered calls/s", "Leased", "rate=", []string{"local-%", "lent-%"}},
 	{"CPU of both ends in ns for a decision, against callers", "Take", "callers=", []string{"cpu-ns/decision"}},
 }
 

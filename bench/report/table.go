@@ -64,18 +64,38 @@ type table struct {
 	Family string
 	Units  []string
 	Rows   []row
+	Priced bool // some rows have a price
 }
 
 type row struct {
 	Name  string
 	Cells []string // by unit
 	Floor string   // how many times its floor it takes; empty if there is none
+	Price string   // of a million decisions, in US cents; likewise
 }
 
 // columns are the units worth a column, in this order. Others are not shown.
 var columns = []string{
 	"ns/op", "decisions/s", "cpu-ns/decision", "server-cpu-ns/decision", "p50-us", "p99-us", "p99.9-us",
-	"bytes/key", "worst-pause-ms", "B/op", "allocs/op", "refused/op", "over-admitted",
+	"bytes/key", "worst-pause-ms", "local-%", "lent-%", "remembered-%", "core-%/node",
+	"B/op", "allocs/op", "refused/op", "over-admitted", "over-%", "burst-excess-%",
+}
+
+// serverTime is the processor time of all servers, and coreHour what an hour of a
+// processor costs, in USD: about what clouds ask.
+const (
+	serverTime = "server-cpu-ns/decision"
+	coreHour   = 0.04
+)
+
+// price is what a million decisions cost in processor time of servers; empty where that was
+// not measured.
+func (r *runs) price(benchmark string) string {
+	ns, _, ok := r.median(benchmark, serverTime)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%.3g", ns/1e9/3600*1e6*coreHour*100)
 }
 
 // tables makes one table for each family, in the order in which they came.
@@ -114,7 +134,8 @@ func (r *runs) fill(t *table) {
 			}
 			t.Rows[i].Cells = append(t.Rows[i].Cells, cell)
 		}
-		t.Rows[i].Floor = r.floor(full(i))
+		t.Rows[i].Floor, t.Rows[i].Price = r.floor(full(i)), r.price(full(i))
+		t.Priced = t.Priced || t.Rows[i].Price != ""
 	}
 }
 
@@ -125,7 +146,17 @@ var floors = []struct{ path, unit, floor string }{
 	{"path=public", "cpu-ns/decision", "Floor/kind=grpc/callers=%s"},
 	{"path=stream", "cpu-ns/decision", "Floor/kind=grpc/callers=%s"},
 	{"path=forwarded", "cpu-ns/decision", "Floor/kind=grpc/callers=%s"},
+	{"limiter=bucketring_stream", serverTime, bareEcho},
+	{"limiter=bucketring_unary", serverTime, bareEcho},
+	{"limiter=bucketring_batch", serverTime, bareEcho},
+	{"limiter=bucketring_3_nodes_stream", serverTime, bareEcho},
+	{"limiter=bucketring_3_nodes_unary", serverTime, bareEcho},
+	{"limiter=bucketring_http", serverTime, "Remote/keys=uniform/callers=64/batch=1/limiter=floor_http"},
+	{"limiter=bucketring_resp", serverTime, "Remote/keys=uniform/callers=64/batch=1/limiter=redis_rate"},
 }
+
+// bareEcho is a gRPC server that only answers.
+const bareEcho = "Remote/keys=uniform/callers=64/batch=1/limiter=floor_grpc"
 
 // floor says how many times its floor a benchmark takes.
 func (r *runs) floor(benchmark string) string {

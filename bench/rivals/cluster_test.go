@@ -64,52 +64,56 @@ func (a *auditedKey) over() (calls int, excess float64) {
 // BenchmarkLeased is three nodes and popular keys whose limits are twice their demand. Its
 // time is that between two calls, given by the rate.
 func BenchmarkLeased(b *testing.B) {
-	const rate, warmUp = 12_000, 3 * time.Second
-	b.Run(fmt.Sprintf("nodes=3/keys=zipf/rate=%d", rate), func(b *testing.B) {
-		s, doors := startNodes(b, 3)
-		clients := nodeClients(b, doors, false)
-		keys := workload.Zipf(10_000, 1.1, seed)
-		books := booksOf(keys, rate)
-		var local, lent, calls, next atomic.Int64
-		began := time.Now()
-		load := workload.Load{
-			Rate: rate, Callers: 128, WarmUp: warmUp, For: time.Duration(float64(b.N) / rate * float64(time.Second)), Keys: keys,
-			Call: func(ctx context.Context, _ int, key string) (workload.Answer, error) {
-				one := books[key]
-				d, err := clients[int(next.Add(1))%len(clients)].Take(ctx, bucketring.Request{Key: key, Limits: one.limits, Cost: 1})
-				at := time.Since(began)
-				if err != nil {
-					return workload.Answer{}, err
+	for _, rate := range []float64{3000, 12_000} {
+		b.Run(fmt.Sprintf("nodes=3/keys=zipf/rate=%.0f", rate), func(b *testing.B) { lentKeys(b, rate) })
+	}
+}
+
+func lentKeys(b *testing.B, rate float64) {
+	const warmUp = 3 * time.Second
+	s, doors := startNodes(b, 3)
+	clients := nodeClients(b, doors, false)
+	keys := workload.Zipf(10_000, 1.1, seed)
+	books := booksOf(keys, rate)
+	var local, lent, calls, next atomic.Int64
+	began := time.Now()
+	load := workload.Load{
+		Rate: rate, Callers: 128, WarmUp: warmUp, For: time.Duration(float64(b.N) / rate * float64(time.Second)), Keys: keys,
+		Call: func(ctx context.Context, _ int, key string) (workload.Answer, error) {
+			one := books[key]
+			d, err := clients[int(next.Add(1))%len(clients)].Take(ctx, bucketring.Request{Key: key, Limits: one.limits, Cost: 1})
+			at := time.Since(began)
+			if err != nil {
+				return workload.Answer{}, err
+			}
+			if d.Allowed {
+				one.mu.Lock()
+				one.passed = append(one.passed, at)
+				one.mu.Unlock()
+			}
+			if at > warmUp {
+				calls.Add(1)
+				if d.Source == bucketring.SourceLease {
+					lent.Add(1)
 				}
-				if d.Allowed {
-					one.mu.Lock()
-					one.passed = append(one.passed, at)
-					one.mu.Unlock()
+				if d.Source != bucketring.SourceOwner || d.Owner == d.Node {
+					local.Add(1)
 				}
-				if at > warmUp {
-					calls.Add(1)
-					if d.Source == bucketring.SourceLease {
-						lent.Add(1)
-					}
-					if d.Source != bucketring.SourceOwner || d.Owner == d.Node {
-						local.Add(1)
-					}
-				}
-				return workload.Answer{Allowed: d.Allowed, Degraded: d.Degraded}, nil
-			},
-		}
-		used := s.cpu(b)
-		b.ResetTimer()
-		r, err := load.Run(context.Background())
-		b.StopTimer()
-		if err != nil || r.Failed > 0 || r.Degraded > 0 {
-			b.Fatalf("%d calls failed, %d were degraded: %v, %v", r.Failed, r.Degraded, err, r.FirstErr)
-		}
-		b.ReportMetric(float64(s.cpu(b)-used)/(float64(b.N)+rate*warmUp.Seconds()), "server-cpu-ns/decision")
-		b.ReportMetric(100*float64(local.Load())/float64(calls.Load()), "local-%")
-		b.ReportMetric(100*float64(lent.Load())/float64(calls.Load()), "lent-%")
-		reportOver(b, books)
-	})
+			}
+			return workload.Answer{Allowed: d.Allowed, Degraded: d.Degraded}, nil
+		},
+	}
+	used := s.cpu(b)
+	b.ResetTimer()
+	r, err := load.Run(context.Background())
+	b.StopTimer()
+	if err != nil || r.Failed > 0 || r.Degraded > 0 {
+		b.Fatalf("%d calls failed, %d were degraded: %v, %v", r.Failed, r.Degraded, err, r.FirstErr)
+	}
+	b.ReportMetric(float64(s.cpu(b)-used)/(float64(b.N)+rate*warmUp.Seconds()), "server-cpu-ns/decision")
+	b.ReportMetric(100*float64(local.Load())/float64(calls.Load()), "local-%")
+	b.ReportMetric(100*float64(lent.Load())/float64(calls.Load()), "lent-%")
+	reportOver(b, books)
 }
 
 // booksOf gives each key a limit a minute of twice its demand.

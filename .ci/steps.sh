@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs make targets one after the other and shows how long each took. It stops at
-# the first that fails. The last line counts the packages that the step race tested.
+# the first that fails, and repeats what failed: a log may be long. The last line counts
+# the packages that the step race tested.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,6 +17,8 @@ for step in "$@"; do
 	summary+=$(printf '%-16s %4d s' "$step" "$SECONDS")$'\n'
 	if ((status)); then
 		summary+="$step FAILED"$'\n'
+		echo "==> what failed"
+		grep -nE -A4 '^ *--- FAIL|^panic: |running tests:|WARNING: DATA RACE|^FAIL[[:space:]]' "$logs/$step" | cut -c1-300 | head -n 80 || true
 		break
 	fi
 done

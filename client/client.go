@@ -27,6 +27,9 @@ type Config struct {
 	// Unary sends each call by itself, for a proxy that balances calls. Else those of many
 	// callers share a stream to a node, at a quarter of the cost.
 	Unary bool
+	// Sticky asks one node for all keys, as long as it answers: one on the same machine,
+	// say. Else a call goes to the node that owns its key, once an answer has said which.
+	Sticky bool
 	// Options are passed to gRPC, for example a dialer for tests.
 	Options []grpc.DialOption
 }
@@ -36,7 +39,8 @@ type Client struct {
 	conns []*grpc.ClientConn
 	nodes []bucketring.Limiter
 	ends  []func()      // of streams
-	next  atomic.Uint32 // the node to ask first, mostly the one that answered last
+	next  atomic.Uint32 // the node to ask for a key without an owner, mostly the one that answered last
+	guide *guide        // nil if each call goes to that node
 }
 
 var _ bucketring.Limiter = (*Client)(nil)
@@ -52,6 +56,9 @@ func Dial(_ context.Context, cfg Config) (*Client, error) {
 		creds = credentials.NewTLS(cfg.TLS)
 	}
 	c := &Client{}
+	if !cfg.Sticky {
+		c.guide = newGuide(len(cfg.Addrs))
+	}
 	for _, addr := range cfg.Addrs {
 		opts := append([]grpc.DialOption{grpc.WithTransportCredentials(creds)}, cfg.Options...)
 		conn, err := grpc.NewClient(addr, opts...)
@@ -70,7 +77,8 @@ func Dial(_ context.Context, cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Take asks the node that answered last, and each other one once if that fails. A
+// Take asks the node that owns the key, if an answer has said which, or else the one that
+// answered last; and each other one once if that fails. A
 // rate may be charged twice then, for a call that was lost on its way, which only
 // denies; leases and reservations are made once, and the other verbs can be
 // repeated. Not so a refund or an addition to a level: only one node is asked for
@@ -79,6 +87,12 @@ func Dial(_ context.Context, cfg Config) (*Client, error) {
 func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
 	count := uint32(len(c.nodes))
 	first := c.next.Load()
+	hash, guided := c.guide.hash(&req)
+	if guided {
+		if no, ok := c.guide.first(hash); ok {
+			first = no
+		}
+	}
 	if count > 1 && req.Token == "" && leases(&req) {
 		req.Token = rand.Text()
 	}
@@ -89,17 +103,27 @@ func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.D
 		away := errors.Is(err, bucketring.ErrUnavailable)
 		switch {
 		case errors.Is(err, context.DeadlineExceeded), away && !repeatable(req.Verb):
-			c.next.Store((no + 1) % count)
+			c.leave(no)
 			return d, err
 		case !away || ctx.Err() != nil:
 			if i > 0 {
 				c.next.Store(no)
 			}
+			if err == nil && guided {
+				c.guide.learn(no, hash, &d)
+			}
 			return d, err
 		}
+		c.guide.fail(no)
 		failed = err
 	}
 	return bucketring.Decision{}, failed
+}
+
+// leave has the next call begin at another node than one that failed.
+func (c *Client) leave(no uint32) {
+	c.guide.fail(no)
+	c.next.Store((no + 1) % uint32(len(c.nodes)))
 }
 
 // repeatable reports whether a call may be sent again that was perhaps carried out.

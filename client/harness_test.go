@@ -73,12 +73,14 @@ func (w *world) dial(ctx context.Context, addr string) (net.Conn, error) {
 	return n.listener.DialContext(ctx)
 }
 
-// client dials the nodes a, b and c.
-func (w *world) client() *client.Client {
+// client dials the nodes a, b and c. They are not told apart by what they own.
+func (w *world) client() *client.Client { return w.dialed(true) }
+
+func (w *world) dialed(sticky bool) *client.Client {
 	w.Helper()
 	c, err := client.Dial(w.Context(), client.Config{
-		Addrs:   []string{"passthrough:///a", "passthrough:///b", "passthrough:///c"},
-		Options: dialing(w),
+		Addrs:  []string{"passthrough:///a", "passthrough:///b", "passthrough:///c"},
+		Sticky: sticky, Options: dialing(w),
 	})
 	if err != nil {
 		w.Fatal(err)
@@ -101,6 +103,13 @@ func (n *node) take(ctx context.Context, req bucketring.Request) (bucketring.Dec
 		return decide(ctx, req)
 	}
 	return allow(req), nil
+}
+
+// set has the node decide otherwise.
+func (n *node) set(decide decider) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.decide = decide
 }
 
 // times returns how often the node was asked.

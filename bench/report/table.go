@@ -151,6 +151,8 @@ var floors = []struct{ path, unit, floor string }{
 	{"limiter=bucketring_batch", serverTime, bareEcho},
 	{"limiter=bucketring_3_nodes_stream", serverTime, bareEcho},
 	{"limiter=bucketring_3_nodes_unary", serverTime, bareEcho},
+	{"limiter=bucketring_3_nodes_stream_any", serverTime, bareEcho},
+	{"limiter=bucketring_3_nodes_unary_any", serverTime, bareEcho},
 	{"limiter=bucketring_http", serverTime, "Remote/keys=uniform/callers=64/batch=1/limiter=floor_http"},
 	{"limiter=bucketring_resp", serverTime, "Remote/keys=uniform/callers=64/batch=1/limiter=redis_rate"},
 }

@@ -18,16 +18,28 @@ import (
 	"github.com/bucketring/bucketring/internal/workload"
 )
 
-// nodeClients connects to the public API of nodes.
-func nodeClients(tb testing.TB, doors []map[string]string, unary bool) (all []*client.Client) {
+// nodeClients connects to the public API of nodes: one client for all together, or one for
+// each.
+func nodeClients(tb testing.TB, doors []map[string]string, unary, together bool) (all []*client.Client) {
 	tb.Helper()
+	var addrs []string
 	for _, door := range doors {
-		c, err := client.Dial(context.Background(), client.Config{Addrs: []string{door["grpc"]}, Unary: unary})
+		addrs = append(addrs, door["grpc"])
+	}
+	dial := func(addrs ...string) {
+		c, err := client.Dial(context.Background(), client.Config{Addrs: addrs, Unary: unary})
 		if err != nil {
 			tb.Fatal(err)
 		}
 		tb.Cleanup(func() { _ = c.Close() })
 		all = append(all, c)
+	}
+	if together {
+		dial(addrs...)
+		return all
+	}
+	for _, addr := range addrs {
+		dial(addr)
 	}
 	return all
 }
@@ -72,7 +84,7 @@ func BenchmarkLeased(b *testing.B) {
 func lentKeys(b *testing.B, rate float64) {
 	const warmUp = 3 * time.Second
 	s, doors := startNodes(b, 3)
-	clients := nodeClients(b, doors, false)
+	clients := nodeClients(b, doors, false, false)
 	keys := workload.Zipf(10_000, 1.1, seed)
 	books := booksOf(keys, rate)
 	var local, lent, calls, next atomic.Int64
@@ -149,18 +161,18 @@ func reportOver(b *testing.B, books map[string]*auditedKey) {
 func BenchmarkExhausted(b *testing.B) {
 	limits := bucketring.MustParse("100/s accuracy=strict")
 	for _, load := range []struct {
-		nodes int
-		unary bool
-	}{{1, true}, {3, true}, {1, false}, {3, false}} {
+		nodes           int
+		unary, together bool
+	}{{1, true, true}, {3, true, true}, {3, true, false}, {1, false, true}, {3, false, true}, {3, false, false}} {
 		nodes := load.nodes
-		b.Run(fmt.Sprintf("nodes=%d/keys=hot/callers=64/unary=%v", nodes, load.unary), func(b *testing.B) {
+		b.Run(fmt.Sprintf("nodes=%d/keys=hot/callers=64/unary=%v/any=%v", nodes, load.unary, !load.together), func(b *testing.B) {
 			s, doors := startNodes(b, nodes)
-			clients := nodeClients(b, doors, load.unary)
+			clients := nodeClients(b, doors, load.unary, load.together)
 			var denied, remembered atomic.Int64
 			used := s.cpu(b)
 			b.ResetTimer()
 			err := concurrently(64, b.N, func(caller int) error {
-				d, err := clients[caller%nodes].Take(context.Background(), bucketring.Request{Key: "hot", Limits: limits, Cost: 1})
+				d, err := clients[caller%len(clients)].Take(context.Background(), bucketring.Request{Key: "hot", Limits: limits, Cost: 1})
 				if !d.Allowed {
 					denied.Add(1)
 				}
@@ -210,7 +222,7 @@ func BenchmarkForwarded(b *testing.B) {
 		for _, where := range []string{"owned", "forwarded"} {
 			b.Run(fmt.Sprintf("nodes=3/path=%s/unary=%v", where, unary), func(b *testing.B) {
 				_, doors := startNodes(b, 3)
-				c := nodeClients(b, doors, unary)[0]
+				c := nodeClients(b, doors, unary, false)[0]
 				keys := keysAt(b, c, where == "owned", 200)
 				halfTake(b, func(i int) error {
 					d, err := c.Take(context.Background(), bucketring.Request{Key: keys[i%len(keys)], Limits: perKey, Cost: 1})

@@ -28,7 +28,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/bucketring/bucketring"
-	"github.com/bucketring/bucketring/client"
 	"github.com/bucketring/bucketring/internal/workload"
 	"github.com/bucketring/bucketring/transport/limitpb"
 )
@@ -176,10 +175,12 @@ var asking = []struct {
 	name  string
 	start func(tb testing.TB) (*server, remote)
 }{
-	{"bucketring_stream", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 1, false) }},
-	{"bucketring_unary", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 1, true) }},
-	{"bucketring_3_nodes_stream", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 3, false) }},
-	{"bucketring_3_nodes_unary", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 3, true) }},
+	{"bucketring_stream", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 1, false, false) }},
+	{"bucketring_unary", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 1, true, false) }},
+	{"bucketring_3_nodes_stream", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 3, false, true) }},
+	{"bucketring_3_nodes_unary", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 3, true, true) }},
+	{"bucketring_3_nodes_stream_any", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 3, false, false) }},
+	{"bucketring_3_nodes_unary_any", func(tb testing.TB) (*server, remote) { return overGRPC(tb, 3, true, false) }},
 	{"bucketring_batch", overBatch},
 	{"bucketring_resp", overRESP},
 	{"bucketring_http", overHTTP},
@@ -189,18 +190,11 @@ var asking = []struct {
 	{"redis_incr", overINCR},
 }
 
-// overGRPC asks the nodes of a cluster in turn.
-func overGRPC(tb testing.TB, nodes int, unary bool) (*server, remote) {
+// overGRPC asks the nodes of a cluster: with one client that knows all of them and learns
+// who owns what, or any of them in turn, two thirds of whose calls are forwarded.
+func overGRPC(tb testing.TB, nodes int, unary, together bool) (*server, remote) {
 	s, doors := startNodes(tb, nodes)
-	var clients []*client.Client
-	for _, door := range doors {
-		c, err := client.Dial(context.Background(), client.Config{Addrs: []string{door["grpc"]}, Unary: unary})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		tb.Cleanup(func() { _ = c.Close() })
-		clients = append(clients, c)
-	}
+	clients := nodeClients(tb, doors, unary, together)
 	var next atomic.Uint32
 	return s, func(ctx context.Context, keys []string) (passed int, err error) {
 		for _, key := range keys {
@@ -332,7 +326,7 @@ func BenchmarkRemote(b *testing.B) {
 		callers, batch int
 		limiters       string // a part of their names
 	}{
-		{64, 1, ""}, {256, 1, "bucketring_stream"}, {64, 100, "bucketring_resp"}, {64, 100, "redis_incr"},
+		{64, 1, ""}, {256, 1, "_stream"}, {64, 100, "bucketring_resp"}, {64, 100, "redis_incr"},
 		{8, 100, "bucketring_batch"}, {8, 1000, "bucketring_batch"},
 	} {
 		for _, a := range asking {

@@ -1,0 +1,152 @@
+// guide.go remembers who owns which keys, so that a call goes there at once and nobody
+// has to forward it.
+
+package client
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"sync/atomic"
+	"time"
+
+	"github.com/bucketring/bucketring"
+)
+
+const (
+	// guideKeys is how many keys a guide remembers at most. A key that it has forgotten is
+	// asked for at any node, which forwards the call.
+	guideKeys = 1 << 18
+	// maxGuided is how many nodes have a number in it.
+	maxGuided = 255
+	// passedOver is how long a node that failed is not asked first. Then one call tries it,
+	// and if that fails too, it is passed over twice as long, and maxPassedOver at most.
+	passedOver    = time.Second
+	maxPassedOver = 30 * time.Second
+)
+
+// A guide knows nothing that answers have not said: an answer names the node that gave it
+// and the one that owns the key. Where keys lie is a secret of the cluster, so a client
+// cannot work it out, and what has moved is learned from the next answer. A guess that is
+// wrong costs what no guess costs. The methods are safe for concurrent use.
+type guide struct {
+	seed maphash.Seed
+	base time.Time
+	// nodes are as many as have a number.
+	nodes []guided
+	named atomic.Int32 // how many of them have a name
+	// keys has, at a place that the key's hash says, 24 other bits of the hash and the
+	// number of its owner; 0 for none. Two keys at one place take turns.
+	keys []atomic.Uint32
+}
+
+// A guided is a node.
+type guided struct {
+	name  atomic.Pointer[string] // what it calls itself; nil before its first answer
+	until atomic.Int64           // when it may be tried again, ns since base; 0 if it has not failed since its last answer
+	tries atomic.Int32           // since then
+}
+
+// newGuide returns nil for a single node: there is nothing to choose.
+func newGuide(nodes int) *guide {
+	if nodes < 2 {
+		return nil
+	}
+	return &guide{
+		seed: maphash.MakeSeed(), base: time.Now(), keys: make([]atomic.Uint32, guideKeys),
+		nodes: make([]guided, min(nodes, maxGuided)),
+	}
+}
+
+// hash is the same for calls that the same nodes decide; ok is false for calls whose
+// owner no answer says.
+func (g *guide) hash(req *bucketring.Request) (hash uint64, ok bool) {
+	if g == nil || len(req.IDs) > 0 {
+		return 0, false
+	}
+	hash = maphash.String(g.seed, req.Key)
+	if req.Namespace == "" {
+		return hash, true
+	}
+	hash += maphash.String(g.seed, req.Namespace)
+	for name, value := range req.Attributes { // in any order, so they are summed
+		hash += bits.RotateLeft64(maphash.String(g.seed, name), 1) ^ maphash.String(g.seed, value)
+	}
+	return hash, true
+}
+
+// first returns the node to ask first: the one that owned the key when a call like it was
+// last answered, or one whose name is to be learned. ok is false for any.
+func (g *guide) first(hash uint64) (no uint32, ok bool) {
+	if one := g.keys[hash%guideKeys].Load(); one&0xff != 0 && one>>8 == uint32(hash>>40) {
+		no = one&0xff - 1
+		return no, g.nodes[no].use(g.now())
+	}
+	if g.named.Load() == int32(len(g.nodes)) {
+		return 0, false
+	}
+	for i := range g.nodes {
+		if node := &g.nodes[i]; node.name.Load() == nil && node.use(g.now()) {
+			return uint32(i), true
+		}
+	}
+	return 0, false
+}
+
+func (g *guide) now() int64 { return int64(time.Since(g.base)) }
+
+// use reports whether a call may begin at the node.
+func (n *guided) use(now int64) bool {
+	until := n.until.Load()
+	if until == 0 {
+		return true
+	}
+	if now < until {
+		return false
+	}
+	pause := min(passedOver<<min(n.tries.Load()+1, 10), maxPassedOver)
+	if !n.until.CompareAndSwap(until, now+int64(pause)) {
+		return false // another call tries it
+	}
+	n.tries.Add(1)
+	return true
+}
+
+// fail notes that a node did not answer.
+func (g *guide) fail(no uint32) {
+	if g != nil && int(no) < len(g.nodes) {
+		g.nodes[no].until.CompareAndSwap(0, g.now()+int64(passedOver))
+	}
+}
+
+// learn takes from a node's answer what it is called and who owns the key.
+func (g *guide) learn(no uint32, hash uint64, d *bucketring.Decision) {
+	if int(no) >= len(g.nodes) {
+		return
+	}
+	node := &g.nodes[no]
+	if node.until.Load() != 0 {
+		node.tries.Store(0)
+		node.until.Store(0)
+	}
+	if known := node.name.Load(); known == nil || *known != d.Node {
+		name := d.Node
+		if node.name.Swap(&name) == nil {
+			g.named.Add(1)
+		}
+	}
+	if d.Source != bucketring.SourceOwner || d.Owner == "" {
+		return
+	}
+	owner, known := no, d.Owner == d.Node
+	for i := 0; !known && i < len(g.nodes); i++ {
+		name := g.nodes[i].name.Load()
+		owner, known = uint32(i), name != nil && *name == d.Owner
+	}
+	if !known {
+		return
+	}
+	place, one := &g.keys[hash%guideKeys], uint32(hash>>40)<<8|(owner+1)
+	if place.Load() != one { // mostly it is that already, and other cores keep their copies
+		place.Store(one)
+	}
+}

@@ -41,10 +41,19 @@ type Cluster struct {
 	running    context.Context // of run
 	stop       context.CancelFunc
 	goroutines sync.WaitGroup
-	ending     sync.Mutex // held by Leave and Close throughout; guards ended
-	leaving    bool       // guarded by ending
+	ending     turn // held by Leave and Close throughout; guards ended
+	leaving    bool // guarded by ending
 	ended      bool
 }
+
+// A turn is a lock that may be held for long. Virtual time goes on while somebody waits for
+// it, which it does not for a mutex: whoever holds it would wait for ever.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+func (t turn) take() { t <- struct{}{} }
+func (t turn) give() { <-t }
 
 // Join starts gossip and returns when this node is active: when a seed was
 // reached, when the seeds are only this node itself or none, or after
@@ -89,6 +98,7 @@ func listen(p *plan) (*Cluster, error) {
 		superseded: make(chan struct{}),
 		found:      make(chan struct{}),
 		active:     make(chan struct{}),
+		ending:     newTurn(),
 		tried:      make(map[netip.AddrPort]bool),
 		record: record{
 			state: StateJoining, boot: cmp.Or(p.Boot, uint64(time.Now().UnixNano())), seq: 1,
@@ -163,8 +173,8 @@ func (c *Cluster) announce(state State, wait time.Duration) error {
 // SetPolicyHash tells the others which policies are in force here. It does not wait
 // until they have heard. After Leave or Close it does nothing.
 func (c *Cluster) SetPolicyHash(hash uint64) {
-	c.ending.Lock()
-	defer c.ending.Unlock()
+	c.ending.take()
+	defer c.ending.give()
 	if c.ended || c.leaving || c.record.policy == hash {
 		return
 	}
@@ -205,8 +215,8 @@ func (c *Cluster) Superseded() <-chan struct{} { return c.superseded }
 // it no more among those that own keys, and take over what it has. It returns once the
 // others should have heard, after 2 s at most.
 func (c *Cluster) BeginLeave(ctx context.Context) error {
-	c.ending.Lock()
-	defer c.ending.Unlock()
+	c.ending.take()
+	defer c.ending.give()
 	return c.beginLeave(ctx)
 }
 
@@ -241,8 +251,8 @@ func (g *gossip) leave(r *record) {
 // does not shorten it. The error says that the goodbye may not have been heard; the
 // Cluster has ended nevertheless. After Leave or Close it does nothing.
 func (c *Cluster) Leave(ctx context.Context) error {
-	c.ending.Lock()
-	defer c.ending.Unlock()
+	c.ending.take()
+	defer c.ending.give()
 	if c.ended {
 		return nil
 	}
@@ -257,8 +267,8 @@ func (c *Cluster) Leave(ctx context.Context) error {
 // Close ends the Cluster without a goodbye, as a crash would: the others notice
 // by themselves. After Leave or Close it does nothing.
 func (c *Cluster) Close() error {
-	c.ending.Lock()
-	defer c.ending.Unlock()
+	c.ending.take()
+	defer c.ending.give()
 	if c.ended {
 		return nil
 	}

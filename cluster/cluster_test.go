@@ -57,6 +57,8 @@ func TestLeaveIsNoDeath(t *testing.T) {
 		delete(w.nodes, "node-4")
 		gone := make(chan error)
 		go func() { gone <- leaver.Leave(context.Background()) }()
+		synctest.Wait()
+		go leaver.SetPolicyHash(0xfeed) // waits for Leave, and stops no clock
 		w.agree(time.Second, 3)
 		if err := <-gone; err != nil {
 			t.Errorf("Leave() = %v", err)

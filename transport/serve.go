@@ -110,7 +110,10 @@ func (s *PeerServer) Link(stream grpc.BidiStreamingServer[peerpb.Frame, peerpb.F
 	if err := stream.Send(&peerpb.Frame{Sent: s.now(), Hello: answer}); err != nil {
 		return err
 	}
-	l := &link{server: s, memory: m, limits: map[uint32][]bucketring.Limit{}, send: stream.Send, from: Sender{hello.GetNode(), hello.GetBoot()}}
+	l := &link{
+		server: s, memory: m, limits: map[uint32][]bucketring.Limit{}, from: Sender{hello.GetNode(), hello.GetBoot()},
+		sending: make(chan struct{}, 1), send: stream.Send,
+	}
 	defer l.parked.Wait()
 	l.measure(first)
 	for {
@@ -189,9 +192,9 @@ type link struct {
 	known  bool                          // a frame was measured
 
 	from    Sender
-	parked  sync.WaitGroup // calls that wait for their partition
-	waiting atomic.Int64   // how many
-	sending sync.Mutex
+	parked  sync.WaitGroup            // calls that wait for their partition
+	waiting atomic.Int64              // how many
+	sending chan struct{}             // full while somebody sends, which may last
 	send    func(*peerpb.Frame) error // guarded by sending
 	seen    news                      // guarded by sending
 }
@@ -199,8 +202,8 @@ type link struct {
 // reply sends verdicts. One that refers to another node brings along what this one
 // knows of the members: the asker may not know it.
 func (l *link) reply(f *peerpb.Frame) error {
-	l.sending.Lock()
-	defer l.sending.Unlock()
+	l.sending <- struct{}{}
+	defer func() { <-l.sending }()
 	for _, v := range f.GetVerdicts() {
 		if v.GetCode() == peerpb.Verdict_NOT_HOLDER {
 			if view := l.seen.view(l.server.cfg.View); view != nil { // by itself: both may be large

@@ -39,7 +39,7 @@ type StreamClient struct {
 	wake    chan struct{} // one slot: the queue has calls
 	unused  sync.Pool     // of *calling
 
-	sending sync.Mutex
+	sending chan struct{}                    // full while somebody sends, which may last
 	stream  limitpb.Limiter_TakeStreamClient // nil between streams; guarded by sending
 	out     packed                           // what is sent; guarded by sending
 
@@ -70,7 +70,7 @@ func NewStreamClient(conn grpc.ClientConnInterface) *StreamClient {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &StreamClient{
 		Client: NewClient(conn), ctx: ctx, cancel: cancel, out: packed{Message: (*limitpb.StreamRequest)(nil).ProtoReflect()},
-		wake: make(chan struct{}, 1), pending: map[uint64]*calling{},
+		wake: make(chan struct{}, 1), sending: make(chan struct{}, 1), pending: map[uint64]*calling{},
 	}
 }
 
@@ -152,10 +152,12 @@ func (c *StreamClient) enqueue(o *calling) {
 // sendAlone sends the next message, unless somebody sends already. It reports whether
 // nothing is left to be sent.
 func (c *StreamClient) sendAlone() (done bool) {
-	if !c.sending.TryLock() {
+	select {
+	case c.sending <- struct{}{}:
+	default:
 		return false
 	}
-	defer c.sending.Unlock()
+	defer func() { <-c.sending }()
 	if c.stream == nil {
 		return false
 	}
@@ -258,8 +260,8 @@ func (c *StreamClient) write(ctx context.Context, stream limitpb.Limiter_TakeStr
 
 // use makes stream the present one.
 func (c *StreamClient) use(stream limitpb.Limiter_TakeStreamClient) {
-	c.sending.Lock()
-	defer c.sending.Unlock()
+	c.sending <- struct{}{}
+	defer func() { <-c.sending }()
 	c.stream = stream
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -268,8 +270,8 @@ func (c *StreamClient) use(stream limitpb.Limiter_TakeStreamClient) {
 
 // flush sends all that is queued.
 func (c *StreamClient) flush() error {
-	c.sending.Lock()
-	defer c.sending.Unlock()
+	c.sending <- struct{}{}
+	defer func() { <-c.sending }()
 	for c.out.raw = c.next(c.out.raw[:0]); len(c.out.raw) > 0; c.out.raw = c.next(c.out.raw[:0]) {
 		if err := c.stream.SendMsg(&c.out); err != nil {
 			return fmt.Errorf("transport: send calls: %w", err)

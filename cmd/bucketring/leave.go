@@ -33,7 +33,6 @@ func (s *server) takeOver(ctx context.Context) {
 // A leaving is the end of a node as far as others are concerned: it happens once,
 // because of a signal or because an operator asks. The zero value has not begun.
 type leaving struct {
-	once  sync.Once
 	began chan struct{} // closed when it begins
 	done  chan struct{} // closed when it has ended
 	asked chan struct{} // closed when the process shall end too
@@ -53,6 +52,21 @@ func (l *leaving) unless(do func()) {
 	}
 }
 
+// begin reports whether this is the beginning. It calls ready before others may see that.
+// Who is not the first does not wait here: a hand-over may last.
+func (l *leaving) begin(ready func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.began:
+		return false
+	default:
+		close(l.began)
+		ready()
+		return true
+	}
+}
+
 func newLeaving() *leaving {
 	return &leaving{began: make(chan struct{}), done: make(chan struct{}), asked: make(chan struct{})}
 }
@@ -60,34 +74,34 @@ func newLeaving() *leaving {
 // handOver gives all that this node holds to the others, while it answers on. It
 // returns once that is done; when it was done before, at once.
 func (s *server) handOver(ctx context.Context) {
-	s.leaving.once.Do(func() {
-		defer close(s.leaving.done)
-		s.leaving.mu.Lock()
-		close(s.leaving.began)
-		s.health.set(errors.New("draining"))
-		s.leaving.mu.Unlock()
-		s.doors.notServing()
-		c := s.cluster.Load()
-		if c == nil {
-			return
-		}
-		began := time.Now()
-		if err := c.BeginLeave(ctx); err != nil {
-			s.log.Warn("not all others may know that this node leaves", "err", err)
-		}
-		giving, cancel := context.WithTimeout(ctx, max(s.cfg.Drain-goodbye, s.cfg.Drain/2))
-		defer cancel()
-		s.leaving.err = s.node.Drain(giving)
-		if s.node.Stats().Moves.Here == 0 {
-			s.leaving.err = nil
-		}
-		if s.leaving.err != nil {
-			s.log.Error("not all counters were handed over: give --drain-timeout more time", "partitions", s.node.Stats().Moves.Here)
-			return
-		}
-		s.log.Info("handed over", "counters", s.node.Stats().Moves.Out, "took", time.Since(began).Round(time.Millisecond))
-	})
+	if s.leaving.begin(func() { s.health.set(errors.New("draining")) }) {
+		s.giveAll(ctx)
+		close(s.leaving.done)
+	}
 	<-s.leaving.done
+}
+
+func (s *server) giveAll(ctx context.Context) {
+	s.doors.notServing()
+	c := s.cluster.Load()
+	if c == nil {
+		return
+	}
+	began := time.Now()
+	if err := c.BeginLeave(ctx); err != nil {
+		s.log.Warn("not all others may know that this node leaves", "err", err)
+	}
+	giving, cancel := context.WithTimeout(ctx, max(s.cfg.Drain-goodbye, s.cfg.Drain/2))
+	defer cancel()
+	s.leaving.err = s.node.Drain(giving)
+	if s.node.Stats().Moves.Here == 0 {
+		s.leaving.err = nil
+	}
+	if s.leaving.err != nil {
+		s.log.Error("not all counters were handed over: give --drain-timeout more time", "partitions", s.node.Stats().Moves.Here)
+		return
+	}
+	s.log.Info("handed over", "counters", s.node.Stats().Moves.Out, "took", time.Since(began).Round(time.Millisecond))
 }
 
 // drain lets the others take over, answers on for a moment, and closes the doors.

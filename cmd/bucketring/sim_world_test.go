@@ -149,7 +149,7 @@ type simNode struct {
 	dead    atomic.Bool   // what it says reaches nobody
 	left    bool          // it was told to leave
 	ahead   atomic.Int64  // by how much its wall clock has jumped, ns
-	killed  sync.Once
+	killed  atomic.Bool
 }
 
 // launch starts a node and does not wait. All but the first one know the first three
@@ -280,27 +280,23 @@ func (n *simNode) crash(silent bool) {
 
 // kill ends what remains of a node that the others cannot see any more.
 func (n *simNode) kill(silent bool) {
-	n.killed.Do(func() {
-		n.serving.Store(false)
-		n.dead.Store(true)
-		n.host.stop(silent)
-		n.end()
-	})
+	if n.killed.Swap(true) {
+		return
+	}
+	n.serving.Store(false)
+	n.dead.Store(true)
+	n.host.stop(silent)
+	n.end()
 }
 
 // end ends the goroutines of a node that is cut off. One that drains already does not
 // hear of that, and gives up after a while.
 func (n *simNode) end() {
 	defer n.cancel()
-	select {
-	case <-n.s.leaving.began:
+	if !n.s.leaving.begin(func() {}) {
 		return
-	default:
 	}
-	n.s.leaving.once.Do(func() { // it has nobody to drain to
-		close(n.s.leaving.began)
-		close(n.s.leaving.done)
-	})
+	close(n.s.leaving.done) // it has nobody to drain to
 	if c := n.s.cluster.Load(); c != nil {
 		_ = c.Close()
 	}

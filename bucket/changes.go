@@ -16,7 +16,8 @@ const noteStripes = 64
 // changes are notes of what has changed. The zero value notes nothing.
 type changes struct {
 	on      atomic.Bool
-	first   bool // note before the charge, for CloseChanged
+	first   bool                          // note before the charge, for CloseChanged
+	waiting atomic.Pointer[chan struct{}] // told of the next note; nil for nobody
 	stripes [noteStripes]struct {
 		mu    sync.Mutex
 		notes []note   // guarded by mu
@@ -57,6 +58,15 @@ func (c *changes) add(n note) {
 	s.mu.Lock()
 	s.notes = append(s.notes, n)
 	s.mu.Unlock()
+	if c.waiting.Load() == nil {
+		return
+	}
+	if waiting := c.waiting.Swap(nil); waiting != nil {
+		select {
+		case *waiting <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // drain returns all notes, by partition.
@@ -77,6 +87,15 @@ func (c *changes) drain() map[uint32][]note {
 		}
 	}
 	return all
+}
+
+// NotifyChange has the next change that is noted put a value into wake, unless it is full.
+// It is for whoever calls Changes and would wait for long otherwise; a change between that
+// call and this one may go untold.
+func (t *Table) NotifyChange(wake chan struct{}) {
+	if old := t.changes.waiting.Load(); old == nil || *old != wake {
+		t.changes.waiting.Store(&wake)
+	}
 }
 
 // Changed is what has changed in a partition.

@@ -274,7 +274,24 @@ func TestChangesOnce(t *testing.T) {
 			if got := records(); len(got) != 1 || table.Stats().Keys != 0 {
 				t.Errorf("changes after a reset and a sweep = %v, want one record", got)
 			}
+			wake := make(chan struct{}, 1)
+			table.NotifyChange(wake)
+			told := func() bool {
+				select {
+				case <-wake:
+					return true
+				default:
+					return false
+				}
+			}
+			before := told()
 			table.Take(c, noon, 1)
+			first := told()
+			records()
+			table.Take(c, noon, 1)
+			if again := told(); before || !first || again {
+				t.Errorf("told before a change: %v, of the first: %v, of the second: %v, want the first alone", before, first, again)
+			}
 			table.TrackChanges(false)
 			table.TrackChanges(true)
 			if got := records(); len(got) != 0 {

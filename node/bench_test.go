@@ -159,6 +159,7 @@ type deaf struct{}
 func (deaf) Send(string, uint64, *peerpb.Msg) {}
 func (deaf) Session(string, uint64) uint64    { return 1 }
 func (deaf) Hears(string, uint64) bool        { return true }
+func (deaf) Rest(bool)                        {}
 func (deaf) Busy(string) bool                 { return false }
 
 // BenchmarkOwnedMoving takes from one hot key at a node that stays alone, and at one

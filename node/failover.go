@@ -41,6 +41,7 @@ type doubt struct {
 
 // watchHolders looks who is not heard any more, and who is again.
 func (m *mover) watchHolders() {
+	m.forgetDoubts()
 	for _, n := range m.view.peers {
 		d := m.failover.doubts[n]
 		switch hears := m.hears(n); {
@@ -57,6 +58,24 @@ func (m *mover) watchHolders() {
 			m.actFor(n)
 		}
 	}
+}
+
+// forgetDoubts drops those of nodes that are gone for good.
+func (m *mover) forgetDoubts() {
+	for n := range m.failover.doubts {
+		if _, known := m.view.members[n]; !known && !m.actsFor(n) {
+			delete(m.failover.doubts, n)
+		}
+	}
+}
+
+func (m *mover) actsFor(n handover.Node) bool {
+	for _, one := range m.failover.acting {
+		if one.of == n {
+			return true
+		}
+	}
+	return false
 }
 
 // hears reports whether this node hears another one.

@@ -29,6 +29,9 @@ type Messages interface {
 	Busy(addr string) bool
 	// Hears reports whether one start of the member at addr was heard of lately.
 	Hears(addr string, boot uint64) bool
+	// Rest says whether nothing happens on this node: then it is enough to hear of silent
+	// members a second later.
+	Rest(is bool)
 }
 
 // maxWaiting bounds the batches of messages that wait for run.
@@ -72,6 +75,8 @@ type mover struct {
 	guard      guard
 	lends      lends
 	borrows    borrows
+	rest       rest
+	holdings   holdings
 
 	stats moverStats
 }
@@ -118,10 +123,10 @@ func (m *mover) run(ctx context.Context) {
 			return
 		case <-m.wake:
 		case <-next.C:
-			next.Reset(untilNext(beat))
-			if m.machine != nil {
+			if m.machine != nil && !m.rest.is {
 				m.carefully(m.beat)
 			}
+			next.Reset(untilNext(m.rest.every()))
 		}
 		m.mu.Lock()
 		queue := m.queue
@@ -129,6 +134,10 @@ func (m *mover) run(ctx context.Context) {
 		m.mu.Unlock()
 		for _, do := range queue {
 			m.carefully(do)
+		}
+		if m.rest.is { // it was woken
+			m.carefully(m.beat)
+			next.Reset(untilNext(m.rest.every()))
 		}
 	}
 }
@@ -152,9 +161,10 @@ func (m *mover) beat() {
 	m.wakeUp(now)
 	m.step(handover.Tick{})
 	m.carefully(func() { m.borrowBeat(now) })
-	m.replicate(now)
+	copied := m.replicate(now)
 	m.carefully(func() { m.lendBeat(now) })
 	m.watchHolders()
+	m.settleDown(now, copied)
 	m.guard.look(m.view.ring, time.Now())
 	m.unjoined.Store(int64(m.machine.Unjoined()))
 }
@@ -195,6 +205,7 @@ func (m *mover) step(ev handover.Event) {
 			}
 		}
 	}
+	m.tellHoldings()
 	switch wanted := m.machine.Wanted(); {
 	case wanted > 0 && m.wanting.IsZero():
 		m.wanting = time.Now()
@@ -214,6 +225,11 @@ func (m *mover) act(a handover.Action) (frozen handover.Frozen, ok bool) {
 	now := m.local.clock.now()
 	switch a := a.(type) {
 	case handover.Send:
+		if held, ok := a.Msg.(handover.Held); ok {
+			m.holdings.add(a.To, held)
+			break
+		}
+		m.tellHoldings() // before what comes after
 		m.send(a.To, toWire(a.Msg, now))
 	case handover.Freeze:
 		began := time.Now()

@@ -15,7 +15,9 @@ import (
 func (m *mover) hear(from handover.Node, msgs []*peerpb.Msg) {
 	now := m.local.clock.now()
 	var all []func()
+	news := false
 	for _, msg := range msgs {
+		news = news || !isRoutine(msg)
 		if decoded, ok := fromWire(msg, now); ok {
 			all = append(all, func() { m.received(from, decoded) })
 		} else if do := m.heardOther(from, msg, now); do != nil {
@@ -26,6 +28,9 @@ func (m *mover) hear(from handover.Node, msgs []*peerpb.Msg) {
 		return // they are sent again
 	}
 	m.post(func() {
+		if news {
+			m.stir(now)
+		}
 		for _, do := range all {
 			if m.machine != nil {
 				m.carefully(do)

@@ -61,10 +61,12 @@ func (c *copies) allAgain(m *mover) {
 	m.local.table.TrackChanges(len(m.view.peers) > 0 || m.local.disk.store != nil)
 }
 
-// replicate sends what has changed since the last time, and whole partitions.
-func (m *mover) replicate(now bucket.Now) {
+// replicate sends what has changed since the last time, and whole partitions. It reports
+// whether something has changed.
+func (m *mover) replicate(now bucket.Now) (changed bool) {
 	m.copies.relinked(m)
 	for _, c := range m.local.table.Changes(now) {
+		changed = true
 		m.local.disk.add(c.Partition, c.State)
 		if to := m.view.Without(c.Partition); to != m.self {
 			m.sendCopy(to, c.Partition, false, c.State, now)
@@ -92,6 +94,7 @@ func (m *mover) replicate(now bucket.Now) {
 		m.replicas.forget(p)
 		m.step(handover.Dropped{Part: p})
 	}
+	return changed
 }
 
 // relinked has all partitions copied again whose successor may have missed something.

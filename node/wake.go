@@ -161,6 +161,12 @@ func (m *mover) heardOther(from handover.Node, msg *peerpb.Msg, now bucket.Now) 
 		return func() { m.borrowed(from, of.Slice) }
 	case *peerpb.Msg_Have:
 		return func() { m.has(from, of.Have) }
+	case *peerpb.Msg_Holdings:
+		return func() {
+			for _, one := range allHeld(of.Holdings) {
+				m.received(from, one)
+			}
+		}
 	case *peerpb.Msg_Undeny:
 		m.local.denials.undo(of.Undeny.GetPart(), now.Mono)
 	}

@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,7 +166,54 @@ func TestPauseOfThisNode(t *testing.T) {
 		_, err := take(p, h, "alice")
 		wantUnavailable(t, "alice", err)
 		time.Sleep(time.Second) // frames come again
+		mustTake(t, p, h, "alice")
 		p.Age(h.addr(), time.Second, true)
 		mustTake(t, p, h, "alice")
+	})
+}
+
+// TestLinkAtRest says little, notices a peer that is gone nevertheless, and wakes at once.
+func TestLinkAtRest(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		h, p := established(t, w)
+		mustTake(t, p, h, "alice")
+		p.Rest(true)
+		time.Sleep(10 * time.Second)
+		before := h.stats.received()
+		time.Sleep(10 * time.Second)
+		if got := h.stats.received() - before; got < 9 || got > 11 {
+			t.Errorf("%d frames came in 10 s of rest, want 10", got)
+		}
+		time.Sleep(500 * time.Millisecond) // half-way between two pings
+		h.freeze()
+		begin := time.Now()
+		for no := 0; ; no++ {
+			if _, err := takeWithin(p, h, fmt.Sprint(no), 25*time.Millisecond); err == nil {
+				t.Fatal("a frozen peer has decided")
+			} else if !errors.Is(err, context.DeadlineExceeded) {
+				break
+			}
+		}
+		if took := time.Since(begin); took > transport.Silence {
+			t.Errorf("a link that was at rest was noticed to be silent after %v of use, want %v at most", took, transport.Silence)
+		}
+		h.thaw()
+		time.Sleep(10 * time.Second)
+		if s := linkStats(t, p); !s.Up {
+			t.Errorf("Stats() = %+v of a link at rest, want it up", s)
+		}
+		h.freeze()
+		time.Sleep(1300 * time.Millisecond)
+		if s := linkStats(t, p); s.Up {
+			t.Errorf("Stats() = %+v of a link at rest whose peer is frozen for 1.3 s, want it down", s)
+		}
+		h.thaw()
+		time.Sleep(time.Second)
+		before = h.stats.received()
+		p.Rest(false) // something happens elsewhere on this node
+		time.Sleep(time.Second)
+		if got := h.stats.received() - before; got < 19 {
+			t.Errorf("%d frames came in 1 s after a rest, want 20", got)
+		}
 	})
 }

@@ -77,11 +77,12 @@ func (id *Identity) Expire() {
 // Register serves links on a server of the test's own making.
 func (s *PeerServer) Register(g *grpc.Server) { peerpb.RegisterPeerServer(g, s) }
 
-// Age makes the link to addr look as it does after d: to nobody having heard
-// the peer and, if paused, to nobody having looked either.
+// Age makes the link to addr look as it does after d without an answer and, if paused, to
+// nobody having looked either.
 func (p *Pool) Age(addr string, d time.Duration, paused bool) {
 	peer := p.Peer(addr).(*peer)
-	peer.heard.Add(-int64(d))
+	peer.ask(peer.now())
+	peer.asked.Add(-int64(d))
 	if paused {
 		peer.watched.Add(-int64(d))
 	}

@@ -30,7 +30,6 @@ const (
 	frameBytes  = 192 << 10 // at which a frame ends; with one more call it stays below maxFrame
 	maxFrame    = 256 << 10 // bytes of a frame; a larger one ends the link
 	maxDefs     = 4096      // limits that a link numbers before it starts over
-	pingEvery   = 50 * time.Millisecond
 	greetWithin = time.Second
 	probeAfter  = 10 * time.Second // of silence, after which a connection that is dead ends
 	probeWithin = 5 * time.Second
@@ -129,8 +128,7 @@ func (p *peer) session(ctx context.Context) error {
 		return err
 	}
 	greeting.Stop()
-	p.heard.Store(p.now())
-	p.watched.Store(p.now())
+	p.begin(p.now())
 	watching.Go(func() { p.watch(ctx) })
 	p.requeue()
 	p.boot.Store(first.GetHello().GetBoot())
@@ -171,7 +169,7 @@ func (p *peer) read(stream grpc.BidiStreamingClient[peerpb.Frame, peerpb.Frame],
 		if err != nil {
 			return err
 		}
-		p.heard.Store(p.now())
+		p.hear(p.now())
 		p.cfg.heardFrom(from, frame.GetView(), nil) // before a referral sends someone there
 		for _, v := range frame.GetVerdicts() {
 			p.settle(v)
@@ -184,6 +182,7 @@ func (p *peer) read(stream grpc.BidiStreamingClient[peerpb.Frame, peerpb.Frame],
 func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb.Frame, peerpb.Frame]) error {
 	defs, seen := map[bucketring.Limit]uint32{}, &news{}
 	ping := time.NewTimer(untilNext(pingEvery))
+	resting := false // at the last ping
 	defer ping.Stop()
 	p.notify() // calls may wait from before
 	for {
@@ -191,14 +190,22 @@ func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ping.C:
-			ping.Reset(untilNext(pingEvery))
+			every := p.interval(p.now())
+			resting = every == pingAtRest
+			ping.Reset(untilNext(every))
+			p.ask(p.now())
 			if err := stream.Send(&peerpb.Frame{Sent: p.now(), Ping: true}); err != nil {
 				return err
 			}
 			continue
 		case <-p.wake:
+			if resting {
+				resting = false
+				ping.Reset(untilNext(pingEvery))
+			}
 		}
 		runtime.Gosched()
+		p.ask(p.now())
 		if err := p.writeMessages(stream, seen); err != nil {
 			return err
 		}
@@ -219,29 +226,6 @@ func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb
 		}
 	}
 }
-
-// watch looks at the clock every so often. If it comes late, this node was paused
-// or starved: the link gets a moment to be read before it counts as silent.
-func (p *peer) watch(ctx context.Context) {
-	look := time.NewTimer(untilNext(pingEvery))
-	defer look.Stop()
-	for {
-		now := p.now()
-		if now-p.watched.Swap(now) > int64(stall) {
-			p.heard.Store(now)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-			look.Reset(untilNext(pingEvery))
-		}
-	}
-}
-
-// untilNext is the time to the next multiple of d. What happens at such moments wakes a
-// resting process once for all.
-func untilNext(d time.Duration) time.Duration { return d - time.Duration(time.Now().UnixNano())%d }
 
 func (p *peer) notify() {
 	select {

@@ -58,7 +58,7 @@ func (p *Pool) Hears(addr string, boot uint64) bool {
 	case linked:
 		return peer.away() == nil
 	case linking:
-		return peer.sessions.Load() > 0 && peer.now()-peer.heard.Load() <= int64(peer.cfg.Silence)
+		return peer.sessions.Load() > 0 && peer.now()-peer.heard.Load() <= int64(peer.cfg.Silence+peer.interval(peer.now()))
 	}
 	return false
 }
@@ -96,6 +96,9 @@ func (p *peer) send(boot uint64, m *peerpb.Msg) {
 		p.sessions.Add(1) // whoever copies must begin anew
 	}
 	p.mu.Unlock()
+	if _, routine := m.GetOf().(*peerpb.Msg_Holdings); !routine { // it is told at rest, too
+		p.stir()
+	}
 	p.notify()
 }
 

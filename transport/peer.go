@@ -18,14 +18,7 @@ const (
 	maxQueued = 65536   // calls that wait to be sent
 	maxBytes  = 8 << 20 // bytes of their keys and ids
 	maxDetail = 200     // bytes of an error's text; a full frame of them stays below maxFrame
-	// stall is how late watch may be before this node takes the silence for its
-	// own: it was paused, or starved, and has not read what came.
-	stall = 3 * pingEvery
 )
-
-// DefaultSilence is how long a link may say nothing before calls to it fail at
-// once. Frames come every 50 ms, so several were lost.
-const DefaultSilence = 300 * time.Millisecond
 
 // A linkState says what a new call can expect.
 type linkState int32
@@ -49,8 +42,7 @@ type peer struct {
 	state    atomic.Int32
 	boot     atomic.Uint64 // of the start that answers
 	sessions atomic.Uint64 // counts links
-	heard    atomic.Int64  // monotonic reading at the last frame received
-	watched  atomic.Int64  // monotonic reading when watch last looked
+	silence
 
 	mu      sync.Mutex
 	queue   []*outgoing          // not sent yet, in the order of ids; guarded by mu
@@ -67,13 +59,15 @@ type peer struct {
 
 var _ bucketring.Limiter = (*peer)(nil)
 
-// newPeer starts a link whose calls have ids above lastID.
-func newPeer(cfg PeerConfig, target Target, lastID uint64) *peer {
+// newPeer starts a link whose calls have ids above lastID. rest says whether nothing happens
+// on this node.
+func newPeer(cfg PeerConfig, target Target, lastID uint64, rest *atomic.Bool) *peer {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &peer{
 		cfg: cfg, target: target, base: time.Now(), cancel: cancel,
 		done: make(chan struct{}), wake: make(chan struct{}, 1), pending: map[uint64]*outgoing{}, lastID: lastID,
 	}
+	p.rest, p.stirred = rest, make(chan struct{}, 1)
 	p.sessions.Store(lastID) // above those of an earlier link to the same peer
 	p.bulk = bulk{peer: p, wake: make(chan struct{}, 1)}
 	go p.run(ctx)
@@ -99,6 +93,7 @@ func (p *peer) Take(ctx context.Context, req bucketring.Request) (bucketring.Dec
 }
 
 func (p *peer) take(ctx context.Context, req *bucketring.Request) (bucketring.Decision, error) {
+	p.stir()
 	if err := p.away(); err != nil {
 		return bucketring.Decision{}, err
 	}
@@ -117,22 +112,6 @@ func (p *peer) take(ctx context.Context, req *bucketring.Request) (bucketring.De
 		p.forget(o)
 		return bucketring.Decision{}, fmt.Errorf("%w: no answer: %w", bucketring.ErrUnavailable, ctx.Err())
 	}
-}
-
-// away returns an error if the peer is known not to answer.
-func (p *peer) away() error {
-	switch linkState(p.state.Load()) {
-	case refused:
-		return fmt.Errorf("%w: connection refused or broken", bucketring.ErrUnavailable)
-	case closed:
-		return fmt.Errorf("%w: link closed", bucketring.ErrUnavailable)
-	case linked:
-		now := p.now()
-		if now-p.watched.Load() < int64(stall) && now-p.heard.Load() > int64(p.cfg.Silence) {
-			return fmt.Errorf("%w: link is silent", bucketring.ErrUnavailable)
-		}
-	}
-	return nil
 }
 
 // enqueue gives the call its id and hands it to the writer.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bucketring/bucketring"
@@ -55,6 +56,7 @@ type Pool struct {
 	peers  map[string]*peer      // by address; guarded by mu
 	links  uint64                // made so far; guarded by mu
 	closed bool                  // guarded by mu
+	rest   atomic.Bool           // nothing happens on this node
 	gone   map[*peer]*time.Timer // links that nobody wants any more; guarded by mu
 	ending sync.WaitGroup        // links that Retain ended
 }
@@ -112,7 +114,7 @@ func (p *Pool) Retain(targets []Target) {
 	}
 	for addr, t := range wanted {
 		if p.peers[addr] == nil {
-			p.peers[addr] = newPeer(p.cfg, t, p.links*linkIDs)
+			p.peers[addr] = newPeer(p.cfg, t, p.links*linkIDs, &p.rest)
 			p.links++
 		}
 	}

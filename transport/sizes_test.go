@@ -26,6 +26,12 @@ func (s *sizes) HandleRPC(_ context.Context, event stats.RPCStats) {
 	}
 }
 
+func (s *sizes) received() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count
+}
+
 func (s *sizes) largest() (in, out int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

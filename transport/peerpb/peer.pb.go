@@ -1394,6 +1394,7 @@ type Msg struct {
 	//	*Msg_Ask
 	//	*Msg_Slice
 	//	*Msg_Have
+	//	*Msg_Holdings
 	Of            isMsg_Of `protobuf_oneof:"of"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1589,6 +1590,15 @@ func (x *Msg) GetHave() *Have {
 	return nil
 }
 
+func (x *Msg) GetHoldings() *Holdings {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Holdings); ok {
+			return x.Holdings
+		}
+	}
+	return nil
+}
+
 type isMsg_Of interface {
 	isMsg_Of()
 }
@@ -1661,6 +1671,10 @@ type Msg_Have struct {
 	Have *Have `protobuf:"bytes,17,opt,name=have,proto3,oneof"`
 }
 
+type Msg_Holdings struct {
+	Holdings *Holdings `protobuf:"bytes,18,opt,name=holdings,proto3,oneof"`
+}
+
 func (*Msg_Take) isMsg_Of() {}
 
 func (*Msg_Given) isMsg_Of() {}
@@ -1695,6 +1709,53 @@ func (*Msg_Slice) isMsg_Of() {}
 
 func (*Msg_Have) isMsg_Of() {}
 
+func (*Msg_Holdings) isMsg_Of() {}
+
+// Holdings are several Held: many partitions have the same generation and lineage.
+type Holdings struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Groups        []*Holdings_Group      `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holdings) Reset() {
+	*x = Holdings{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holdings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holdings) ProtoMessage() {}
+
+func (x *Holdings) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holdings.ProtoReflect.Descriptor instead.
+func (*Holdings) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Holdings) GetGroups() []*Holdings_Group {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
 // An Ask wants to borrow tokens of some limits at once, to give them out without asking
 // for each. All numbers but no and seen count in the precision of the limits.
 type Ask struct {
@@ -1714,7 +1775,7 @@ type Ask struct {
 
 func (x *Ask) Reset() {
 	*x = Ask{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1726,7 +1787,7 @@ func (x *Ask) String() string {
 func (*Ask) ProtoMessage() {}
 
 func (x *Ask) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1739,7 +1800,7 @@ func (x *Ask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ask.ProtoReflect.Descriptor instead.
 func (*Ask) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{16}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Ask) GetNo() uint64 {
@@ -1821,7 +1882,7 @@ type Slice struct {
 
 func (x *Slice) Reset() {
 	*x = Slice{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1833,7 +1894,7 @@ func (x *Slice) String() string {
 func (*Slice) ProtoMessage() {}
 
 func (x *Slice) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1846,7 +1907,7 @@ func (x *Slice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slice.ProtoReflect.Descriptor instead.
 func (*Slice) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{17}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Slice) GetNo() uint64 {
@@ -1904,7 +1965,7 @@ type Have struct {
 
 func (x *Have) Reset() {
 	*x = Have{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1916,7 +1977,7 @@ func (x *Have) String() string {
 func (*Have) ProtoMessage() {}
 
 func (x *Have) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1929,7 +1990,7 @@ func (x *Have) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Have.ProtoReflect.Descriptor instead.
 func (*Have) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{18}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Have) GetPart() uint32 {
@@ -1971,7 +2032,7 @@ type Undeny struct {
 
 func (x *Undeny) Reset() {
 	*x = Undeny{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2044,7 @@ func (x *Undeny) String() string {
 func (*Undeny) ProtoMessage() {}
 
 func (x *Undeny) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2057,7 @@ func (x *Undeny) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Undeny.ProtoReflect.Descriptor instead.
 func (*Undeny) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{19}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Undeny) GetPart() uint32 {
@@ -2015,7 +2076,7 @@ type Take struct {
 
 func (x *Take) Reset() {
 	*x = Take{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2027,7 +2088,7 @@ func (x *Take) String() string {
 func (*Take) ProtoMessage() {}
 
 func (x *Take) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2040,7 +2101,7 @@ func (x *Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Take.ProtoReflect.Descriptor instead.
 func (*Take) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{20}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Take) GetPart() uint32 {
@@ -2062,7 +2123,7 @@ type Given struct {
 
 func (x *Given) Reset() {
 	*x = Given{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2135,7 @@ func (x *Given) String() string {
 func (*Given) ProtoMessage() {}
 
 func (x *Given) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2148,7 @@ func (x *Given) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Given.ProtoReflect.Descriptor instead.
 func (*Given) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{21}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Given) GetPart() uint32 {
@@ -2131,7 +2192,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2143,7 +2204,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2156,7 +2217,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{22}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Ack) GetPart() uint32 {
@@ -2205,7 +2266,7 @@ type Who struct {
 
 func (x *Who) Reset() {
 	*x = Who{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2217,7 +2278,7 @@ func (x *Who) String() string {
 func (*Who) ProtoMessage() {}
 
 func (x *Who) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2230,7 +2291,7 @@ func (x *Who) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Who.ProtoReflect.Descriptor instead.
 func (*Who) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{23}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Who) GetPart() uint32 {
@@ -2271,7 +2332,7 @@ type Iam struct {
 
 func (x *Iam) Reset() {
 	*x = Iam{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2283,7 +2344,7 @@ func (x *Iam) String() string {
 func (*Iam) ProtoMessage() {}
 
 func (x *Iam) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2296,7 +2357,7 @@ func (x *Iam) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Iam.ProtoReflect.Descriptor instead.
 func (*Iam) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{24}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Iam) GetPart() uint32 {
@@ -2373,7 +2434,7 @@ type Held struct {
 
 func (x *Held) Reset() {
 	*x = Held{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2385,7 +2446,7 @@ func (x *Held) String() string {
 func (*Held) ProtoMessage() {}
 
 func (x *Held) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2398,7 +2459,7 @@ func (x *Held) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Held.ProtoReflect.Descriptor instead.
 func (*Held) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{25}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Held) GetPart() uint32 {
@@ -2432,7 +2493,7 @@ type Nudge struct {
 
 func (x *Nudge) Reset() {
 	*x = Nudge{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2444,7 +2505,7 @@ func (x *Nudge) String() string {
 func (*Nudge) ProtoMessage() {}
 
 func (x *Nudge) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2457,7 +2518,7 @@ func (x *Nudge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nudge.ProtoReflect.Descriptor instead.
 func (*Nudge) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{26}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Nudge) GetPart() uint32 {
@@ -2487,7 +2548,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2499,7 +2560,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2512,7 +2573,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{27}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Offer) GetPart() uint32 {
@@ -2558,7 +2619,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2570,7 +2631,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2583,7 +2644,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{28}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{29}
 }
 
 type Clear struct {
@@ -2594,7 +2655,7 @@ type Clear struct {
 
 func (x *Clear) Reset() {
 	*x = Clear{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2606,7 +2667,7 @@ func (x *Clear) String() string {
 func (*Clear) ProtoMessage() {}
 
 func (x *Clear) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2619,7 +2680,7 @@ func (x *Clear) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clear.ProtoReflect.Descriptor instead.
 func (*Clear) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{29}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{30}
 }
 
 // A Repl is what has changed in a partition since the last one on this link, or all of
@@ -2635,7 +2696,7 @@ type Repl struct {
 
 func (x *Repl) Reset() {
 	*x = Repl{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2647,7 +2708,7 @@ func (x *Repl) String() string {
 func (*Repl) ProtoMessage() {}
 
 func (x *Repl) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2660,7 +2721,7 @@ func (x *Repl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Repl.ProtoReflect.Descriptor instead.
 func (*Repl) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{30}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Repl) GetPart() uint32 {
@@ -2697,7 +2758,7 @@ type Hear struct {
 
 func (x *Hear) Reset() {
 	*x = Hear{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2709,7 +2770,7 @@ func (x *Hear) String() string {
 func (*Hear) ProtoMessage() {}
 
 func (x *Hear) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2722,7 +2783,7 @@ func (x *Hear) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hear.ProtoReflect.Descriptor instead.
 func (*Hear) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{31}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Hear) GetNode() string {
@@ -2766,7 +2827,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2778,7 +2839,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2791,7 +2852,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{32}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Confirm) GetToken() uint64 {
@@ -2826,7 +2887,7 @@ type Ref struct {
 
 func (x *Ref) Reset() {
 	*x = Ref{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2838,7 +2899,7 @@ func (x *Ref) String() string {
 func (*Ref) ProtoMessage() {}
 
 func (x *Ref) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2851,7 +2912,7 @@ func (x *Ref) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ref.ProtoReflect.Descriptor instead.
 func (*Ref) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{33}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Ref) GetNode() string {
@@ -2886,7 +2947,7 @@ type Copy struct {
 
 func (x *Copy) Reset() {
 	*x = Copy{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2898,7 +2959,7 @@ func (x *Copy) String() string {
 func (*Copy) ProtoMessage() {}
 
 func (x *Copy) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2911,7 +2972,7 @@ func (x *Copy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Copy.ProtoReflect.Descriptor instead.
 func (*Copy) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{34}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Copy) GetGen() uint64 {
@@ -2951,7 +3012,7 @@ type State struct {
 
 func (x *State) Reset() {
 	*x = State{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2963,7 +3024,7 @@ func (x *State) String() string {
 func (*State) ProtoMessage() {}
 
 func (x *State) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2976,7 +3037,7 @@ func (x *State) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use State.ProtoReflect.Descriptor instead.
 func (*State) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{35}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *State) GetGen() uint64 {
@@ -3032,7 +3093,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3044,7 +3105,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3057,7 +3118,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{36}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Record) GetDef() uint32 {
@@ -3099,7 +3160,7 @@ type Mark struct {
 
 func (x *Mark) Reset() {
 	*x = Mark{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[37]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3111,7 +3172,7 @@ func (x *Mark) String() string {
 func (*Mark) ProtoMessage() {}
 
 func (x *Mark) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[37]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3124,7 +3185,7 @@ func (x *Mark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mark.ProtoReflect.Descriptor instead.
 func (*Mark) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{37}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Mark) GetLineage() uint64 {
@@ -3197,7 +3258,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[38]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3209,7 +3270,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[38]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3222,7 +3283,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{38}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Lease) GetId() []byte {
@@ -3283,7 +3344,7 @@ type Reserved struct {
 
 func (x *Reserved) Reset() {
 	*x = Reserved{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[39]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3295,7 +3356,7 @@ func (x *Reserved) String() string {
 func (*Reserved) ProtoMessage() {}
 
 func (x *Reserved) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[39]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3308,7 +3369,7 @@ func (x *Reserved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reserved.ProtoReflect.Descriptor instead.
 func (*Reserved) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{39}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Reserved) GetId() []byte {
@@ -3365,6 +3426,66 @@ func (x *Reserved) GetSettled() bool {
 		return x.Settled
 	}
 	return false
+}
+
+type Holdings_Group struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gen           uint64                 `protobuf:"varint,1,opt,name=gen,proto3" json:"gen,omitempty"`
+	Lineage       uint64                 `protobuf:"fixed64,2,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	Gaps          []uint32               `protobuf:"varint,3,rep,packed,name=gaps,proto3" json:"gaps,omitempty"` // from one partition to the next, the first from 0
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holdings_Group) Reset() {
+	*x = Holdings_Group{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holdings_Group) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holdings_Group) ProtoMessage() {}
+
+func (x *Holdings_Group) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holdings_Group.ProtoReflect.Descriptor instead.
+func (*Holdings_Group) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{16, 0}
+}
+
+func (x *Holdings_Group) GetGen() uint64 {
+	if x != nil {
+		return x.Gen
+	}
+	return 0
+}
+
+func (x *Holdings_Group) GetLineage() uint64 {
+	if x != nil {
+		return x.Lineage
+	}
+	return 0
+}
+
+func (x *Holdings_Group) GetGaps() []uint32 {
+	if x != nil {
+		return x.Gaps
+	}
+	return nil
 }
 
 var File_transport_peerpb_peer_proto protoreflect.FileDescriptor
@@ -3492,7 +3613,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x03Rec\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\tR\x05start\x12\x16\n" +
 	"\x06record\x18\x02 \x01(\fR\x06record\x12\x12\n" +
-	"\x04addr\x18\x03 \x01(\tR\x04addr\"\xca\x06\n" +
+	"\x04addr\x18\x03 \x01(\tR\x04addr\"\x86\a\n" +
 	"\x03Msg\x12.\n" +
 	"\x04take\x18\x01 \x01(\v2\x18.bucketring.peer.v1.TakeH\x00R\x04take\x121\n" +
 	"\x05given\x18\x02 \x01(\v2\x19.bucketring.peer.v1.GivenH\x00R\x05given\x12+\n" +
@@ -3511,8 +3632,15 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x06undeny\x18\x0e \x01(\v2\x1a.bucketring.peer.v1.UndenyH\x00R\x06undeny\x12+\n" +
 	"\x03ask\x18\x0f \x01(\v2\x17.bucketring.peer.v1.AskH\x00R\x03ask\x121\n" +
 	"\x05slice\x18\x10 \x01(\v2\x19.bucketring.peer.v1.SliceH\x00R\x05slice\x12.\n" +
-	"\x04have\x18\x11 \x01(\v2\x18.bucketring.peer.v1.HaveH\x00R\x04haveB\x04\n" +
-	"\x02of\"\xe5\x01\n" +
+	"\x04have\x18\x11 \x01(\v2\x18.bucketring.peer.v1.HaveH\x00R\x04have\x12:\n" +
+	"\bholdings\x18\x12 \x01(\v2\x1c.bucketring.peer.v1.HoldingsH\x00R\bholdingsB\x04\n" +
+	"\x02of\"\x8f\x01\n" +
+	"\bHoldings\x12:\n" +
+	"\x06groups\x18\x01 \x03(\v2\".bucketring.peer.v1.Holdings.GroupR\x06groups\x1aG\n" +
+	"\x05Group\x12\x10\n" +
+	"\x03gen\x18\x01 \x01(\x04R\x03gen\x12\x18\n" +
+	"\alineage\x18\x02 \x01(\x06R\alineage\x12\x12\n" +
+	"\x04gaps\x18\x03 \x03(\rR\x04gaps\"\xe5\x01\n" +
 	"\x03Ask\x12\x0e\n" +
 	"\x02no\x18\x01 \x01(\x04R\x02no\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12+\n" +
@@ -3654,49 +3782,51 @@ func file_transport_peerpb_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_transport_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_transport_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_transport_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_transport_peerpb_peer_proto_goTypes = []any{
-	(Verdict_Code)(0),  // 0: bucketring.peer.v1.Verdict.Code
-	(*Piece)(nil),      // 1: bucketring.peer.v1.Piece
-	(*Told)(nil),       // 2: bucketring.peer.v1.Told
-	(*Frame)(nil),      // 3: bucketring.peer.v1.Frame
-	(*Hello)(nil),      // 4: bucketring.peer.v1.Hello
-	(*Def)(nil),        // 5: bucketring.peer.v1.Def
-	(*Item)(nil),       // 6: bucketring.peer.v1.Item
-	(*Charge)(nil),     // 7: bucketring.peer.v1.Charge
-	(*Verdict)(nil),    // 8: bucketring.peer.v1.Verdict
-	(*LimitState)(nil), // 9: bucketring.peer.v1.LimitState
-	(*Hint)(nil),       // 10: bucketring.peer.v1.Hint
-	(*Chunk)(nil),      // 11: bucketring.peer.v1.Chunk
-	(*Bulky)(nil),      // 12: bucketring.peer.v1.Bulky
-	(*BulkDone)(nil),   // 13: bucketring.peer.v1.BulkDone
-	(*View)(nil),       // 14: bucketring.peer.v1.View
-	(*Rec)(nil),        // 15: bucketring.peer.v1.Rec
-	(*Msg)(nil),        // 16: bucketring.peer.v1.Msg
-	(*Ask)(nil),        // 17: bucketring.peer.v1.Ask
-	(*Slice)(nil),      // 18: bucketring.peer.v1.Slice
-	(*Have)(nil),       // 19: bucketring.peer.v1.Have
-	(*Undeny)(nil),     // 20: bucketring.peer.v1.Undeny
-	(*Take)(nil),       // 21: bucketring.peer.v1.Take
-	(*Given)(nil),      // 22: bucketring.peer.v1.Given
-	(*Ack)(nil),        // 23: bucketring.peer.v1.Ack
-	(*Who)(nil),        // 24: bucketring.peer.v1.Who
-	(*Iam)(nil),        // 25: bucketring.peer.v1.Iam
-	(*Held)(nil),       // 26: bucketring.peer.v1.Held
-	(*Nudge)(nil),      // 27: bucketring.peer.v1.Nudge
-	(*Offer)(nil),      // 28: bucketring.peer.v1.Offer
-	(*Bye)(nil),        // 29: bucketring.peer.v1.Bye
-	(*Clear)(nil),      // 30: bucketring.peer.v1.Clear
-	(*Repl)(nil),       // 31: bucketring.peer.v1.Repl
-	(*Hear)(nil),       // 32: bucketring.peer.v1.Hear
-	(*Confirm)(nil),    // 33: bucketring.peer.v1.Confirm
-	(*Ref)(nil),        // 34: bucketring.peer.v1.Ref
-	(*Copy)(nil),       // 35: bucketring.peer.v1.Copy
-	(*State)(nil),      // 36: bucketring.peer.v1.State
-	(*Record)(nil),     // 37: bucketring.peer.v1.Record
-	(*Mark)(nil),       // 38: bucketring.peer.v1.Mark
-	(*Lease)(nil),      // 39: bucketring.peer.v1.Lease
-	(*Reserved)(nil),   // 40: bucketring.peer.v1.Reserved
+	(Verdict_Code)(0),      // 0: bucketring.peer.v1.Verdict.Code
+	(*Piece)(nil),          // 1: bucketring.peer.v1.Piece
+	(*Told)(nil),           // 2: bucketring.peer.v1.Told
+	(*Frame)(nil),          // 3: bucketring.peer.v1.Frame
+	(*Hello)(nil),          // 4: bucketring.peer.v1.Hello
+	(*Def)(nil),            // 5: bucketring.peer.v1.Def
+	(*Item)(nil),           // 6: bucketring.peer.v1.Item
+	(*Charge)(nil),         // 7: bucketring.peer.v1.Charge
+	(*Verdict)(nil),        // 8: bucketring.peer.v1.Verdict
+	(*LimitState)(nil),     // 9: bucketring.peer.v1.LimitState
+	(*Hint)(nil),           // 10: bucketring.peer.v1.Hint
+	(*Chunk)(nil),          // 11: bucketring.peer.v1.Chunk
+	(*Bulky)(nil),          // 12: bucketring.peer.v1.Bulky
+	(*BulkDone)(nil),       // 13: bucketring.peer.v1.BulkDone
+	(*View)(nil),           // 14: bucketring.peer.v1.View
+	(*Rec)(nil),            // 15: bucketring.peer.v1.Rec
+	(*Msg)(nil),            // 16: bucketring.peer.v1.Msg
+	(*Holdings)(nil),       // 17: bucketring.peer.v1.Holdings
+	(*Ask)(nil),            // 18: bucketring.peer.v1.Ask
+	(*Slice)(nil),          // 19: bucketring.peer.v1.Slice
+	(*Have)(nil),           // 20: bucketring.peer.v1.Have
+	(*Undeny)(nil),         // 21: bucketring.peer.v1.Undeny
+	(*Take)(nil),           // 22: bucketring.peer.v1.Take
+	(*Given)(nil),          // 23: bucketring.peer.v1.Given
+	(*Ack)(nil),            // 24: bucketring.peer.v1.Ack
+	(*Who)(nil),            // 25: bucketring.peer.v1.Who
+	(*Iam)(nil),            // 26: bucketring.peer.v1.Iam
+	(*Held)(nil),           // 27: bucketring.peer.v1.Held
+	(*Nudge)(nil),          // 28: bucketring.peer.v1.Nudge
+	(*Offer)(nil),          // 29: bucketring.peer.v1.Offer
+	(*Bye)(nil),            // 30: bucketring.peer.v1.Bye
+	(*Clear)(nil),          // 31: bucketring.peer.v1.Clear
+	(*Repl)(nil),           // 32: bucketring.peer.v1.Repl
+	(*Hear)(nil),           // 33: bucketring.peer.v1.Hear
+	(*Confirm)(nil),        // 34: bucketring.peer.v1.Confirm
+	(*Ref)(nil),            // 35: bucketring.peer.v1.Ref
+	(*Copy)(nil),           // 36: bucketring.peer.v1.Copy
+	(*State)(nil),          // 37: bucketring.peer.v1.State
+	(*Record)(nil),         // 38: bucketring.peer.v1.Record
+	(*Mark)(nil),           // 39: bucketring.peer.v1.Mark
+	(*Lease)(nil),          // 40: bucketring.peer.v1.Lease
+	(*Reserved)(nil),       // 41: bucketring.peer.v1.Reserved
+	(*Holdings_Group)(nil), // 42: bucketring.peer.v1.Holdings.Group
 }
 var file_transport_peerpb_peer_proto_depIdxs = []int32{
 	4,  // 0: bucketring.peer.v1.Frame.hello:type_name -> bucketring.peer.v1.Hello
@@ -3713,50 +3843,52 @@ var file_transport_peerpb_peer_proto_depIdxs = []int32{
 	14, // 11: bucketring.peer.v1.Bulky.view:type_name -> bucketring.peer.v1.View
 	16, // 12: bucketring.peer.v1.Bulky.msg:type_name -> bucketring.peer.v1.Msg
 	15, // 13: bucketring.peer.v1.View.recs:type_name -> bucketring.peer.v1.Rec
-	21, // 14: bucketring.peer.v1.Msg.take:type_name -> bucketring.peer.v1.Take
-	22, // 15: bucketring.peer.v1.Msg.given:type_name -> bucketring.peer.v1.Given
-	23, // 16: bucketring.peer.v1.Msg.ack:type_name -> bucketring.peer.v1.Ack
-	24, // 17: bucketring.peer.v1.Msg.who:type_name -> bucketring.peer.v1.Who
-	25, // 18: bucketring.peer.v1.Msg.iam:type_name -> bucketring.peer.v1.Iam
-	26, // 19: bucketring.peer.v1.Msg.held:type_name -> bucketring.peer.v1.Held
-	27, // 20: bucketring.peer.v1.Msg.nudge:type_name -> bucketring.peer.v1.Nudge
-	28, // 21: bucketring.peer.v1.Msg.offer:type_name -> bucketring.peer.v1.Offer
-	29, // 22: bucketring.peer.v1.Msg.bye:type_name -> bucketring.peer.v1.Bye
-	30, // 23: bucketring.peer.v1.Msg.clear:type_name -> bucketring.peer.v1.Clear
-	31, // 24: bucketring.peer.v1.Msg.repl:type_name -> bucketring.peer.v1.Repl
-	32, // 25: bucketring.peer.v1.Msg.hear:type_name -> bucketring.peer.v1.Hear
-	33, // 26: bucketring.peer.v1.Msg.confirm:type_name -> bucketring.peer.v1.Confirm
-	20, // 27: bucketring.peer.v1.Msg.undeny:type_name -> bucketring.peer.v1.Undeny
-	17, // 28: bucketring.peer.v1.Msg.ask:type_name -> bucketring.peer.v1.Ask
-	18, // 29: bucketring.peer.v1.Msg.slice:type_name -> bucketring.peer.v1.Slice
-	19, // 30: bucketring.peer.v1.Msg.have:type_name -> bucketring.peer.v1.Have
-	5,  // 31: bucketring.peer.v1.Ask.defs:type_name -> bucketring.peer.v1.Def
-	9,  // 32: bucketring.peer.v1.Slice.limits:type_name -> bucketring.peer.v1.LimitState
-	35, // 33: bucketring.peer.v1.Given.copy:type_name -> bucketring.peer.v1.Copy
-	34, // 34: bucketring.peer.v1.Given.hint:type_name -> bucketring.peer.v1.Ref
-	34, // 35: bucketring.peer.v1.Iam.fwd:type_name -> bucketring.peer.v1.Ref
-	35, // 36: bucketring.peer.v1.Iam.copies:type_name -> bucketring.peer.v1.Copy
-	34, // 37: bucketring.peer.v1.Offer.back:type_name -> bucketring.peer.v1.Ref
-	35, // 38: bucketring.peer.v1.Offer.copy:type_name -> bucketring.peer.v1.Copy
-	35, // 39: bucketring.peer.v1.Repl.copy:type_name -> bucketring.peer.v1.Copy
-	26, // 40: bucketring.peer.v1.Confirm.held:type_name -> bucketring.peer.v1.Held
-	36, // 41: bucketring.peer.v1.Copy.state:type_name -> bucketring.peer.v1.State
-	5,  // 42: bucketring.peer.v1.State.defs:type_name -> bucketring.peer.v1.Def
-	37, // 43: bucketring.peer.v1.State.records:type_name -> bucketring.peer.v1.Record
-	40, // 44: bucketring.peer.v1.State.reserved:type_name -> bucketring.peer.v1.Reserved
-	38, // 45: bucketring.peer.v1.Record.marks:type_name -> bucketring.peer.v1.Mark
-	39, // 46: bucketring.peer.v1.Mark.leases:type_name -> bucketring.peer.v1.Lease
-	3,  // 47: bucketring.peer.v1.Peer.Link:input_type -> bucketring.peer.v1.Frame
-	1,  // 48: bucketring.peer.v1.Peer.Tell:input_type -> bucketring.peer.v1.Piece
-	11, // 49: bucketring.peer.v1.Peer.Bulk:input_type -> bucketring.peer.v1.Chunk
-	3,  // 50: bucketring.peer.v1.Peer.Link:output_type -> bucketring.peer.v1.Frame
-	2,  // 51: bucketring.peer.v1.Peer.Tell:output_type -> bucketring.peer.v1.Told
-	13, // 52: bucketring.peer.v1.Peer.Bulk:output_type -> bucketring.peer.v1.BulkDone
-	50, // [50:53] is the sub-list for method output_type
-	47, // [47:50] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	22, // 14: bucketring.peer.v1.Msg.take:type_name -> bucketring.peer.v1.Take
+	23, // 15: bucketring.peer.v1.Msg.given:type_name -> bucketring.peer.v1.Given
+	24, // 16: bucketring.peer.v1.Msg.ack:type_name -> bucketring.peer.v1.Ack
+	25, // 17: bucketring.peer.v1.Msg.who:type_name -> bucketring.peer.v1.Who
+	26, // 18: bucketring.peer.v1.Msg.iam:type_name -> bucketring.peer.v1.Iam
+	27, // 19: bucketring.peer.v1.Msg.held:type_name -> bucketring.peer.v1.Held
+	28, // 20: bucketring.peer.v1.Msg.nudge:type_name -> bucketring.peer.v1.Nudge
+	29, // 21: bucketring.peer.v1.Msg.offer:type_name -> bucketring.peer.v1.Offer
+	30, // 22: bucketring.peer.v1.Msg.bye:type_name -> bucketring.peer.v1.Bye
+	31, // 23: bucketring.peer.v1.Msg.clear:type_name -> bucketring.peer.v1.Clear
+	32, // 24: bucketring.peer.v1.Msg.repl:type_name -> bucketring.peer.v1.Repl
+	33, // 25: bucketring.peer.v1.Msg.hear:type_name -> bucketring.peer.v1.Hear
+	34, // 26: bucketring.peer.v1.Msg.confirm:type_name -> bucketring.peer.v1.Confirm
+	21, // 27: bucketring.peer.v1.Msg.undeny:type_name -> bucketring.peer.v1.Undeny
+	18, // 28: bucketring.peer.v1.Msg.ask:type_name -> bucketring.peer.v1.Ask
+	19, // 29: bucketring.peer.v1.Msg.slice:type_name -> bucketring.peer.v1.Slice
+	20, // 30: bucketring.peer.v1.Msg.have:type_name -> bucketring.peer.v1.Have
+	17, // 31: bucketring.peer.v1.Msg.holdings:type_name -> bucketring.peer.v1.Holdings
+	42, // 32: bucketring.peer.v1.Holdings.groups:type_name -> bucketring.peer.v1.Holdings.Group
+	5,  // 33: bucketring.peer.v1.Ask.defs:type_name -> bucketring.peer.v1.Def
+	9,  // 34: bucketring.peer.v1.Slice.limits:type_name -> bucketring.peer.v1.LimitState
+	36, // 35: bucketring.peer.v1.Given.copy:type_name -> bucketring.peer.v1.Copy
+	35, // 36: bucketring.peer.v1.Given.hint:type_name -> bucketring.peer.v1.Ref
+	35, // 37: bucketring.peer.v1.Iam.fwd:type_name -> bucketring.peer.v1.Ref
+	36, // 38: bucketring.peer.v1.Iam.copies:type_name -> bucketring.peer.v1.Copy
+	35, // 39: bucketring.peer.v1.Offer.back:type_name -> bucketring.peer.v1.Ref
+	36, // 40: bucketring.peer.v1.Offer.copy:type_name -> bucketring.peer.v1.Copy
+	36, // 41: bucketring.peer.v1.Repl.copy:type_name -> bucketring.peer.v1.Copy
+	27, // 42: bucketring.peer.v1.Confirm.held:type_name -> bucketring.peer.v1.Held
+	37, // 43: bucketring.peer.v1.Copy.state:type_name -> bucketring.peer.v1.State
+	5,  // 44: bucketring.peer.v1.State.defs:type_name -> bucketring.peer.v1.Def
+	38, // 45: bucketring.peer.v1.State.records:type_name -> bucketring.peer.v1.Record
+	41, // 46: bucketring.peer.v1.State.reserved:type_name -> bucketring.peer.v1.Reserved
+	39, // 47: bucketring.peer.v1.Record.marks:type_name -> bucketring.peer.v1.Mark
+	40, // 48: bucketring.peer.v1.Mark.leases:type_name -> bucketring.peer.v1.Lease
+	3,  // 49: bucketring.peer.v1.Peer.Link:input_type -> bucketring.peer.v1.Frame
+	1,  // 50: bucketring.peer.v1.Peer.Tell:input_type -> bucketring.peer.v1.Piece
+	11, // 51: bucketring.peer.v1.Peer.Bulk:input_type -> bucketring.peer.v1.Chunk
+	3,  // 52: bucketring.peer.v1.Peer.Link:output_type -> bucketring.peer.v1.Frame
+	2,  // 53: bucketring.peer.v1.Peer.Tell:output_type -> bucketring.peer.v1.Told
+	13, // 54: bucketring.peer.v1.Peer.Bulk:output_type -> bucketring.peer.v1.BulkDone
+	52, // [52:55] is the sub-list for method output_type
+	49, // [49:52] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_transport_peerpb_peer_proto_init() }
@@ -3782,6 +3914,7 @@ func file_transport_peerpb_peer_proto_init() {
 		(*Msg_Ask)(nil),
 		(*Msg_Slice)(nil),
 		(*Msg_Have)(nil),
+		(*Msg_Holdings)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3789,7 +3922,7 @@ func file_transport_peerpb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_transport_peerpb_peer_proto_rawDesc), len(file_transport_peerpb_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   40,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

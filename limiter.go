@@ -30,6 +30,13 @@ type Limiter interface {
 	Take(ctx context.Context, req Request) (Decision, error)
 }
 
+// A Waiter waits for the decision on a call that was begun, without a goroutine. Answered
+// is called once, from any goroutine, perhaps before the call that began it returns. It must
+// not block. d is good until it returns; beside an error it is meaningless.
+type Waiter interface {
+	Answered(d *Decision, err error)
+}
+
 // The errors of a Limiter. Those returned wrap one of these and say what to do.
 var (
 	// ErrInvalid marks a request that can never succeed as it stands.

@@ -27,6 +27,7 @@ const (
 
 // wires are the links between the nodes of a test.
 type wires struct {
+	ctx   context.Context // of the test
 	mu    sync.Mutex
 	at    map[string]bucketring.Limiter // by address; guarded by mu
 	modes map[string]mode               // guarded by mu
@@ -69,11 +70,38 @@ type side struct {
 	name string
 }
 
-func (s side) Peer(addr string) bucketring.Limiter { return link{s.w, s.name, addr} }
+func (s side) Peer(addr string) bucketring.Limiter {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if _, ok := s.w.at[addr].(panicking); ok { // where the call can recover
+		return struct{ bucketring.Limiter }{link{s.w, s.name, addr}}
+	}
+	return link{s.w, s.name, addr}
+}
+
+// A panicking node is broken.
+type panicking struct{}
+
+func (panicking) Take(context.Context, bucketring.Request) (bucketring.Decision, error) {
+	panic("asked")
+}
 
 type link struct {
 	w        *wires
 	from, to string
+}
+
+// Begin is Take for who does not wait, as links of package transport have it.
+func (l link) Begin(req *bucketring.Request, ends time.Time, w bucketring.Waiter) {
+	go func() {
+		ctx, cancel := context.WithDeadline(l.w.ctx, ends)
+		defer cancel()
+		d, err := l.Take(ctx, *req)
+		if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", bucketring.ErrUnavailable, ctx.Err())
+		}
+		w.Answered(&d, err)
+	}()
 }
 
 // Take carries a call over, and of the answer what a wire carries: durations,
@@ -132,7 +160,7 @@ type cluster struct {
 // newCluster joins n nodes. change, if there, alters their Configs.
 func newCluster(t testing.TB, n int, change ...func(*node.Config)) *cluster {
 	t.Helper()
-	c := &cluster{t: t, seed: 42, wires: &wires{at: map[string]bucketring.Limiter{}, modes: map[string]mode{}}}
+	c := &cluster{t: t, seed: 42, wires: &wires{ctx: t.Context(), at: map[string]bucketring.Limiter{}, modes: map[string]mode{}}}
 	for i := range n {
 		name := nodeName(i)
 		cfg := node.Config{Name: name, Placer: ring.Placer{Seed: c.seed}, Peers: side{c.wires, name}}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/ring"
@@ -36,24 +37,40 @@ type search struct {
 // waits for it; that one is asked then. For a node that does not answer its successor
 // may.
 func (n *Node) forward(ctx context.Context, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
-	asking, cancel := n.withBudget(ctx)
+	to, known := n.whom(partOf(hash, req))
+	ends, inTime := n.ends(ctx.Deadline())
+	if !known || !inTime {
+		return n.fallback(n.Ring(), hash, req)
+	}
+	d, err := n.ask(ctx, ends, to, hash, req)
+	if err != nil {
+		return n.follow(ctx, ends, to, err, hash, req)
+	}
+	return d, nil
+}
+
+// follow goes on after the first node that was asked could not decide.
+func (n *Node) follow(ctx context.Context, ends time.Time, asked target, err error, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
+	asking, cancel := context.WithDeadline(ctx, ends)
 	defer cancel()
 	s := search{node: n, part: partOf(hash, req)}
-	to, ok := n.whom(s.part)
-	for turn := 0; ok && turn < maxTurns && asking.Err() == nil; turn++ {
-		d, err := n.ask(asking, to, hash, req)
-		if err == nil {
-			return d, nil
-		}
+	for turn := 1; ; turn++ {
 		if errors.Is(err, bucketring.ErrInvalid) {
 			return bucketring.Decision{}, err
 		}
 		if ctx.Err() != nil {
 			return bucketring.Decision{}, ctx.Err()
 		}
-		to, ok = s.next(asking, to, err)
+		to, ok := s.next(asking, asked, err)
+		if !ok || turn == maxTurns || asking.Err() != nil {
+			return n.fallback(n.Ring(), hash, req)
+		}
+		var d bucketring.Decision
+		if d, err = n.ask(asking, ends, to, hash, req); err == nil {
+			return d, nil
+		}
+		asked = to
 	}
-	return n.fallback(n.Ring(), hash, req)
 }
 
 // next returns whom to ask after a node that could not decide; ok is false for nobody.
@@ -97,27 +114,32 @@ func (s *search) hinted(refusal *bucketring.NotOwner) (target, bool) {
 	return target{m, refusal.Gen}, true
 }
 
-// ask has one node decide, this one or another.
-func (n *Node) ask(ctx context.Context, to target, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
-	hinted := *req
-	hinted.Hinted = to.gen
+// ask has one node decide, this one or another, until ctx is done or the time ends.
+func (n *Node) ask(ctx context.Context, ends time.Time, to target, hash uint64, req *bucketring.Request) (bucketring.Decision, error) {
 	if to.member.Name == n.cfg.Name {
+		hinted := *req
+		hinted.Hinted = to.gen
 		return n.local.Take(ctx, hinted)
 	}
 	if n.cfg.Peers == nil {
 		return bucketring.Decision{}, bucketring.ErrUnavailable
 	}
 	sent := n.local.clock.now().Mono
-	d, err := n.cfg.Peers.Peer(to.member.Addr).Take(ctx, hinted)
-	if err != nil {
-		return d, err
+	d, err := n.askPeer(ctx, n.cfg.Peers.Peer(to.member.Addr), ends, req, to.gen)
+	if err == nil {
+		n.answered(to, hash, req, &d, sent)
 	}
+	return d, err
+}
+
+// answered completes the decision of another node.
+func (n *Node) answered(to target, hash uint64, req *bucketring.Request, d *bucketring.Decision, sent int64) {
 	n.stats.forwarded.Add(1)
 	d.Node, d.Owner = n.cfg.Name, to.member.Name
 	d.Degraded = d.Source == bucketring.SourceReplica
 	now := n.local.clock.now()
-	stamp(&d, now, req)
-	n.seen.note(hash, req, &d, now.Mono)
+	stamp(d, now, req)
+	n.seen.note(hash, req, d, now.Mono)
 	if n.local.mover != nil && d.Source == bucketring.SourceOwner {
 		n.local.accounts.note(hash, req)
 	}
@@ -125,9 +147,8 @@ func (n *Node) ask(ctx context.Context, to target, hash uint64, req *bucketring.
 	case givesBack(req.Verb):
 		n.local.denials.undo(partOf(hash, req), now.Mono)
 	case n.local.mover != nil: // else nobody would tell of refunds
-		n.local.denials.note(hash, req, &d, sent)
+		n.local.denials.note(hash, req, d, sent)
 	}
-	return d, nil
 }
 
 // await waits for a change, or until the call must go on without it.

@@ -46,8 +46,12 @@ func TestRingsThatDisagree(t *testing.T) {
 		{"hint to an unknown member", [][]string{nil, {"n9"}, nil}, []string{"n1>n2"}, ""},
 		{"no hint", [][]string{nil, {}, nil}, []string{"n1>n2"}, ""},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	for i := range 2 * len(tests) {
+		tt, taking, name := tests[i/2], mustTake, "/waiting"
+		if i%2 == 1 {
+			taking, name = mustBegin, "/begun"
+		}
+		t.Run(tt.name+name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(t, len(tt.views))
 				key := c.keyOf(1)
@@ -56,7 +60,7 @@ func TestRingsThatDisagree(t *testing.T) {
 						c.nodes[i].SetRing(c.ring(nodeName(i), view...))
 					}
 				}
-				d := mustTake(t, c.nodes[0], take(key, limits(t, "10/h")))
+				d := taking(t, c.nodes[0], take(key, limits(t, "10/h")))
 				if diff := cmp.Diff(tt.asks, c.wires.asked()); diff != "" {
 					t.Errorf("asks (-want +got):\n%s", diff)
 				}

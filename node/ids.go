@@ -135,9 +135,11 @@ func (n *Node) askEveryone(ctx context.Context, req *bucketring.Request, d *buck
 		}
 		ask := *req
 		ask.IDs = left
-		asking, cancel := n.withBudget(ctx)
-		one, err := n.cfg.Peers.Peer(m.Addr).Take(asking, ask)
-		cancel()
+		ends, ok := n.ends(ctx.Deadline())
+		if !ok {
+			break
+		}
+		one, err := n.askPeer(ctx, n.cfg.Peers.Peer(m.Addr), ends, &ask, 0)
 		if err == nil {
 			d.Leases = append(d.Leases, one.Leases...)
 			d.Limits = append(d.Limits, one.Limits...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,9 +72,10 @@ type Node struct {
 	policies atomic.Pointer[policy.Set] // never nil
 	share    share
 	heirs    heirs
-	charges  charges  // that holders have not counted yet
-	owed     owed     // refunds to try again
-	seen     verdicts // what owners said last
+	charges  charges   // that holders have not counted yet
+	owed     owed      // refunds to try again
+	seen     verdicts  // what owners said last
+	waits    sync.Pool // of *wait
 	doors    doors
 	tally    tally // of calls with policies
 	stats    counters
@@ -285,14 +287,16 @@ func (n *Node) take(ctx context.Context, hash uint64, req *bucketring.Request) (
 	return n.forward(ctx, hash, req)
 }
 
-// withBudget gives a call to a peer the time it has: the budget, and 1 ms less
-// than its caller waits, so that an answer without the owner still comes in time.
-func (n *Node) withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline := time.Now().Add(n.cfg.Budget)
-	if callers, ok := ctx.Deadline(); ok && callers.Add(-time.Millisecond).Before(deadline) {
-		deadline = callers.Add(-time.Millisecond)
+// ends is when a call to a peer has waited long enough: after the budget, and 1 ms before
+// its caller gives up, so that an answer without the owner still comes in time. ok is false
+// if that is now.
+func (n *Node) ends(callers time.Time, bounded bool) (ends time.Time, ok bool) {
+	now := time.Now()
+	ends = now.Add(n.cfg.Budget)
+	if callers = callers.Add(-time.Millisecond); bounded && callers.Before(ends) {
+		return callers, callers.After(now)
 	}
-	return context.WithDeadline(ctx, deadline)
+	return ends, true
 }
 
 // An Explanation says where a key is decided.

@@ -471,7 +471,7 @@ func TestPanicWhileOthersAreAsked(t *testing.T) {
 	policed(t, 3, fixedPlaces, func(t *testing.T, c *cluster) {
 		user, team := find(t, c, "user", "n2"), find(t, c, "team", "n3")
 		for _, addr := range []string{"n2", "n3"} {
-			c.wires.put(addr, hook{nil, func(context.Context, bucketring.Request, next) (bucketring.Decision, error) { panic("asked") }})
+			c.wires.put(addr, panicking{})
 		}
 		defer func() {
 			if cause := recover(); cause != "asked" {

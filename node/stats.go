@@ -148,18 +148,23 @@ func (n *Node) Door(name string) bucketring.Limiter {
 func (d *door) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
 	began := time.Now()
 	decision, err := d.node.Take(ctx, req)
+	d.took(&req, &decision, began, err)
+	return decision, err
+}
+
+// took counts what came of a call.
+func (d *door) took(req *bucketring.Request, decision *bucketring.Decision, began time.Time, err error) {
 	if err != nil {
 		d.errored.Add(1)
-		return decision, err
+		return
 	}
 	if req.Verb > bucketring.VerbReset {
-		return decision, nil // no decision about a call
+		return // no decision about a call
 	}
-	d.outcomes(&req, &decision).add(&decision)
+	d.outcomes(req, decision).add(decision)
 	if d.node.cfg.Observe != nil {
-		d.node.cfg.Observe(pathOf(&decision), time.Since(began))
+		d.node.cfg.Observe(pathOf(decision), time.Since(began))
 	}
-	return decision, nil
 }
 
 // Now is Node.Now.

@@ -34,7 +34,8 @@ type outgoing struct {
 	size     int      // about the bytes of the call, or of its answer, in a frame; never less
 	held     int      // bytes of its keys and ids
 	deadline time.Time
-	answer   chan answer // one slot: whoever answers never waits
+	waiter   bucketring.Waiter // who is told; nil for who waits for answer
+	answer   chan answer       // one slot: whoever answers never waits
 }
 
 type answer struct {
@@ -45,7 +46,7 @@ type answer struct {
 // newOutgoing refuses, alone, a call that would break the link for its
 // neighbours.
 func newOutgoing(req *bucketring.Request) (*outgoing, error) {
-	o := &outgoing{req: req, part: req.Partition, size: itemBytes + len(req.Token), held: len(req.Key), answer: make(chan answer, 1)}
+	o := &outgoing{req: req, part: req.Partition, size: itemBytes + len(req.Token), held: len(req.Key)}
 	if byID(req.Verb) {
 		if err := o.addIDs(); err != nil {
 			return nil, err

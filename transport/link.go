@@ -128,7 +128,7 @@ func (p *peer) session(ctx context.Context) error {
 		return err
 	}
 	greeting.Stop()
-	p.begin(p.now())
+	p.fresh(p.now())
 	watching.Go(func() { p.watch(ctx) })
 	p.requeue()
 	p.boot.Store(first.GetHello().GetBoot())

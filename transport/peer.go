@@ -45,6 +45,7 @@ type peer struct {
 	silence
 
 	mu      sync.Mutex
+	ending  endings
 	queue   []*outgoing          // not sent yet, in the order of ids; guarded by mu
 	queued  int                  // bytes of their keys and ids; guarded by mu
 	pending map[uint64]*outgoing // unanswered, sent or not; guarded by mu
@@ -70,6 +71,8 @@ func newPeer(cfg PeerConfig, target Target, lastID uint64, rest *atomic.Bool) *p
 	p.rest, p.stirred = rest, make(chan struct{}, 1)
 	p.sessions.Store(lastID) // above those of an earlier link to the same peer
 	p.bulk = bulk{peer: p, wake: make(chan struct{}, 1)}
+	p.ending.timer = time.AfterFunc(never, p.endCalls)
+	p.ending.timer.Stop()
 	go p.run(ctx)
 	return p
 }
@@ -101,6 +104,7 @@ func (p *peer) take(ctx context.Context, req *bucketring.Request) (bucketring.De
 	if err != nil {
 		return bucketring.Decision{}, err
 	}
+	o.answer = make(chan answer, 1)
 	o.deadline, _ = ctx.Deadline()
 	if err := p.enqueue(o); err != nil {
 		return bucketring.Decision{}, err
@@ -127,6 +131,9 @@ func (p *peer) enqueue(o *outgoing) error {
 	p.queue = append(p.queue, o)
 	p.queued += o.held
 	p.pending[o.id] = o
+	if o.waiter != nil {
+		p.endLocked(o.deadline)
+	}
 	p.mu.Unlock()
 	p.notify()
 	return nil
@@ -184,7 +191,7 @@ func (p *peer) failAll(err error) {
 	p.pending, p.queue, p.queued = map[uint64]*outgoing{}, nil, 0
 	p.mu.Unlock()
 	for _, o := range pending {
-		o.answer <- answer{err: err}
+		p.give(o, &answer{err: err})
 	}
 }
 
@@ -211,7 +218,7 @@ func (p *peer) settle(v *peerpb.Verdict) {
 	default:
 		a.err = fmt.Errorf("%w: peer could not decide", bucketring.ErrUnavailable)
 	}
-	o.answer <- a
+	p.give(o, &a)
 }
 
 func (p *peer) stats() PeerStats {

@@ -38,8 +38,8 @@ type silence struct {
 	stirred chan struct{} // one slot: the rest is over
 }
 
-// begin is a new link.
-func (s *silence) begin(now int64) {
+// fresh is a new link.
+func (s *silence) fresh(now int64) {
 	s.hear(now)
 	s.watched.Store(now)
 	s.used.Store(now)

@@ -206,9 +206,43 @@ func (c *streamed) begin(now int64, one *streamCall) int64 {
 		c.made.add(one.id, &d, err)
 		return now
 	}
-	later := *one // its place is used again
-	c.deciding.Go(func() { c.decide(&later) })
+	later := &lateCall{stream: c, streamCall: *one} // its place is used again
+	if !c.server.beginLate(later) {
+		c.deciding.Go(func() { c.decide(&later.streamCall) })
+	}
 	return now
+}
+
+// A lateCall is decided by another node.
+type lateCall struct {
+	streamCall
+	stream *streamed
+}
+
+// Answered implements bucketring.Waiter. It leaves the sending to a goroutine: whoever
+// brings the answer has others to bring.
+func (l *lateCall) Answered(d *bucketring.Decision, err error) {
+	if err != nil {
+		err = toStatus(err)
+	}
+	c := l.stream
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ready.add(l.id, d, err)
+	if !c.sending {
+		c.sending = true
+		go c.sendReady()
+	}
+}
+
+// beginLate begins a take that needs another node, and nothing else.
+func (s *Server) beginLate(one *lateCall) (begun bool) {
+	if s.prompt == nil || one.verb != int32(limitpb.Verb_TAKE) || one.invalid != nil {
+		return false
+	}
+	var err error
+	defer s.recovered(&err)
+	return s.prompt.Begin(one.budget, &one.req, one)
 }
 
 // decide waits for the decision on a request, and sends it.
@@ -262,11 +296,20 @@ func (c *streamed) send(made *answers) {
 		return
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ready.more(made); c.sending {
+	c.ready.more(made)
+	if sends := c.sending; sends {
+		c.mu.Unlock()
 		return
 	}
 	c.sending = true
+	c.mu.Unlock()
+	c.sendReady()
+}
+
+// sendReady sends until nothing is left, for whoever has set sending.
+func (c *streamed) sendReady() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for len(c.ready.ends) > 0 {
 		c.ready, c.leaving = c.leaving, c.ready
 		most, failed := 1, c.failed

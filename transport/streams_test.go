@@ -23,6 +23,8 @@ type promptOwner struct{ owner }
 
 func (o *promptOwner) Now() int64 { return 1 }
 
+func (o *promptOwner) Begin(time.Duration, *bucketring.Request, bucketring.Waiter) bool { return false }
+
 func (o *promptOwner) TakeNow(_ int64, req *bucketring.Request, d *bucketring.Decision) bool {
 	if len(req.Key) >= 4 && req.Key[:4] == "slow" || req.Validate() != nil {
 		return false

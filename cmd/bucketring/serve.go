@@ -99,6 +99,7 @@ type seams struct {
 // serve runs a node until ctx is done, and then drains it. ready, if set, is
 // called once the node answers.
 func serve(ctx context.Context, cfg *config, log *slog.Logger, ready func(*server)) error {
+	collectSeldom()
 	s, err := open(cfg, log, seams{})
 	if err != nil {
 		return err

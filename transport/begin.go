@@ -1,0 +1,88 @@
+// begin.go asks a peer without a goroutine that waits for the answer.
+
+package transport
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/bucketring/bucketring"
+)
+
+// endings are when calls that were begun have waited long enough. One timer is enough for
+// all of a link: nearly all of them have the same time.
+type endings struct {
+	timer *time.Timer
+	next  time.Time // when timer fires; zero for never; guarded by the peer's mu
+}
+
+const never = time.Duration(math.MaxInt64)
+
+// Begin asks the peer to decide req, whose limits are named, and tells w the decision, or an
+// error when deadline has come. req must not change until then.
+func (p *peer) Begin(req *bucketring.Request, deadline time.Time, w bucketring.Waiter) {
+	err := p.begin(req, deadline, w)
+	if err != nil {
+		p.give(&outgoing{waiter: w}, &answer{err: err})
+	}
+}
+
+func (p *peer) begin(req *bucketring.Request, deadline time.Time, w bucketring.Waiter) error {
+	p.stir()
+	if err := p.away(); err != nil {
+		return err
+	}
+	o, err := newOutgoing(req)
+	if err != nil {
+		return err
+	}
+	o.deadline, o.waiter = deadline, w
+	return p.enqueue(o)
+}
+
+// give hands an answer to whoever waits for it.
+func (p *peer) give(o *outgoing, a *answer) {
+	if o.waiter == nil {
+		o.answer <- *a
+		return
+	}
+	if a.err != nil {
+		p.failed.Add(1)
+		a.err = fmt.Errorf("transport: take from %s: %w", p.target.Name, a.err)
+	} else {
+		p.answered.Add(1)
+	}
+	o.waiter.Answered(&a.decision, a.err)
+}
+
+// endLocked has a call end at its deadline.
+func (p *peer) endLocked(deadline time.Time) {
+	if e := &p.ending; e.next.IsZero() || deadline.Before(e.next) {
+		e.next = deadline
+		e.timer.Reset(time.Until(deadline))
+	}
+}
+
+// endCalls ends calls whose deadline has come.
+func (p *peer) endCalls() {
+	var over []*outgoing
+	now := time.Now()
+	p.mu.Lock()
+	p.ending.next = time.Time{}
+	for id, o := range p.pending {
+		switch {
+		case o.waiter == nil:
+		case now.Before(o.deadline):
+			p.endLocked(o.deadline)
+		default:
+			delete(p.pending, id)
+			over = append(over, o)
+		}
+	}
+	p.mu.Unlock()
+	for _, o := range over {
+		p.give(o, &answer{err: fmt.Errorf("%w: no answer: %w", bucketring.ErrUnavailable, context.DeadlineExceeded)})
+	}
+}

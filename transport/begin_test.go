@@ -35,10 +35,10 @@ func (w *told) Answered(d *bucketring.Decision, err error) {
 }
 
 // now is what was told so far.
-func (w *told) now() (times int, d bucketring.Decision, err error, at time.Time) {
+func (w *told) now() (times int, d bucketring.Decision, at time.Time, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.times, w.d, w.err, w.at
+	return w.times, w.d, w.at, w.err
 }
 
 // begin asks without waiting.
@@ -62,7 +62,7 @@ func TestBegin(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(time.Second)
 		for i, w := range all {
-			if times, d, err, _ := w.now(); times != 1 || err != nil || !d.Allowed || h.owner.times(fmt.Sprint(i)) != 1 {
+			if times, d, _, err := w.now(); times != 1 || err != nil || !d.Allowed || h.owner.times(fmt.Sprint(i)) != 1 {
 				t.Fatalf("call %d was told %d times: %+v, %v, want one decision", i, times, d, err)
 			}
 		}
@@ -87,7 +87,7 @@ func TestBeginEnds(t *testing.T) {
 		time.Sleep(time.Second)
 		for i, w := range all {
 			want := time.Duration(i)*time.Millisecond + within(i)
-			times, _, err, at := w.now()
+			times, _, at, err := w.now()
 			if took := at.Sub(began); times != 1 || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, bucketring.ErrUnavailable) || took != want {
 				t.Errorf("call %d was told %d times, %v after %v, want its deadline after %v", i, times, err, took, want)
 			}
@@ -118,7 +118,7 @@ func TestBeginWhereNobodyIs(t *testing.T) {
 		wrong := &told{}
 		p.Peer(h.addr()).(beginner).Begin(&bucketring.Request{Key: "k", Limits: make([]bucketring.Limit, 65)}, time.Now().Add(time.Minute), wrong)
 		for name, w := range map[string]*told{"under way": waits, "later": after, "wrong": wrong} {
-			if times, _, err, _ := w.now(); times != 1 || err == nil {
+			if times, _, _, err := w.now(); times != 1 || err == nil {
 				t.Errorf("call %s was told %d times, %v, want one error", name, times, err)
 			}
 		}

@@ -1,6 +1,6 @@
 // lease.go says when a node asks for a slice of a limit that another one holds, and how
 // much that one lends: the rules alone, without clock, counters and network. borrow.go
-// spends slices, lend.go carries them between nodes.
+// spends slices; slices.go asks for them and returns them, lend.go charges and sends them.
 //
 // A slice is a charge that was made before anybody asked for the tokens. So it needs no
 // counter of its own: the holder charges it, and what is left of it at the end is a refund.
@@ -241,13 +241,14 @@ func (l *lender) withdrawn(to borrowerID, id uint64) {
 	}
 }
 
-// tell notes what a node says of itself: of the slices that it has seen, no more than left
-// can still be spent.
+// tell notes what a node says of itself: of the slices that it has seen and that are not over,
+// no more than left can still be spent. What is over may be on its way back.
 func (b *borrower) tell(now int64, a *asking) {
 	b.demand, b.told = a.demand, now
 	left := a.left
 	for i := len(b.open) - 1; i >= 0; i-- { // the newest are out for longest
 		switch s := &b.open[i]; {
+		case s.id <= a.seen && s.until <= now:
 		case s.id <= a.seen:
 			s.tokens = min(s.tokens, left)
 			left -= s.tokens

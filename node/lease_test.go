@@ -150,6 +150,15 @@ func TestLenderRefuses(t *testing.T) {
 	if got := offer(&l, late, asking{from: me, demand: 200, least: 1, seen: 1}, plenty); got != 0 {
 		t.Errorf("after a slice that never came, offer = %d, want 0", got)
 	}
+	var over lender
+	over.lent(me, offer(&over, 1, asking{from: me, demand: 80, least: 1}, plenty), 1+sliceLife) // 60
+	ended := 2 + sliceLife
+	if got := offer(&over, ended, asking{from: me, demand: 200, least: 1, seen: 1}, plenty); got != 40 {
+		t.Errorf("with 60 of a slice on their way back, offer = %d, want 40", got)
+	}
+	if got := offer(&over, ended+returnsWithin, asking{from: me, demand: 200, least: 1, seen: 1}, plenty); got != 100 {
+		t.Errorf("once the slice is back, offer = %d, want 100", got)
+	}
 	if l.forget(late + demandFor + sliceLife); len(l.to)+len(l.of) != 0 {
 		t.Errorf("%d accounts and %d counters are remembered when all is over, want none", len(l.to), len(l.of))
 	}

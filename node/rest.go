@@ -11,8 +11,9 @@ import (
 const (
 	// restsAfter is how long nothing must have happened before a node rests.
 	restsAfter = int64(time.Second)
-	// restBeat is its beat then, well below pauseFor: a node that rests notices a pause.
-	restBeat = 50 * time.Millisecond
+	// restBeat is its beat then, well below pauseFor: a node that rests is not to take
+	// itself for paused.
+	restBeat = 100 * time.Millisecond
 )
 
 // A rest says whether anything happens. The zero value has just been busy.

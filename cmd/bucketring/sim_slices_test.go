@@ -66,7 +66,7 @@ func (a *sliceAudit) audit() {
 	case a.limit.Align == bucketring.AlignEpoch:
 		perWindow := map[int64]int64{}
 		for _, t := range at {
-			perWindow[a.w.began.Add(t-a.slackTime()).UnixNano()/int64(a.limit.Per)]++
+			perWindow[a.w.began.Add(t).UnixNano()/int64(a.limit.Per)]++
 		}
 		for window, n := range perWindow {
 			if n > a.limit.Amount {
@@ -79,9 +79,6 @@ func (a *sliceAudit) audit() {
 		}
 	}
 }
-
-// slackTime is how late an answer may come after it was decided, at most.
-func (a *sliceAudit) slackTime() time.Duration { return 0 }
 
 // auditBucket is a perfect bucket whose burst is larger by what may be lent, and by what
 // comes back while answers are on their way.

@@ -120,10 +120,18 @@ func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.D
 	return bucketring.Decision{}, failed
 }
 
-// leave has the next call begin at another node than one that failed.
+// leave has calls that began at a node that failed begin at the next one that has not.
 func (c *Client) leave(no uint32) {
 	c.guide.fail(no)
-	c.next.Store((no + 1) % uint32(len(c.nodes)))
+	count := uint32(len(c.nodes))
+	next := (no + 1) % count
+	for range count - 1 {
+		if c.guide.isUp(next) {
+			break
+		}
+		next = (next + 1) % count
+	}
+	c.next.CompareAndSwap(no, next)
 }
 
 // repeatable reports whether a call may be sent again that was perhaps carried out.

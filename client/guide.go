@@ -118,6 +118,11 @@ func (g *guide) fail(no uint32) {
 	}
 }
 
+// isUp reports whether a node has not failed since its last answer, as far as it is known.
+func (g *guide) isUp(no uint32) bool {
+	return g == nil || int(no) >= len(g.nodes) || g.nodes[no].until.Load() == 0
+}
+
 // learn takes from a node's answer what it is called and who owns the key.
 func (g *guide) learn(no uint32, hash uint64, d *bucketring.Decision) {
 	if int(no) >= len(g.nodes) {

@@ -11,9 +11,12 @@ import (
 )
 
 // A beginner is a peer that can be asked without waiting. w is told its decision, or an error
-// when the time ends. req must not change until then.
+// when the time ends. req must not change until then, and after an error never: it may lie
+// in a message that is being written.
 type beginner interface {
-	Begin(req *bucketring.Request, ends time.Time, w bucketring.Waiter)
+	Begin(req *bucketring.Request, ends time.Time, w bucketring.Waiter) (id uint64)
+	// GiveUp drops a call that has not been sent yet, if it can. Its waiter may still be told.
+	GiveUp(id uint64)
 }
 
 // askPeer asks a peer and waits, until ctx is done or the time ends.
@@ -32,14 +35,17 @@ func (n *Node) askPeer(ctx context.Context, peer bucketring.Limiter, ends time.T
 	}
 	w.req = *req
 	w.req.Hinted = gen
-	b.Begin(&w.req, ends, w)
+	id := b.Begin(&w.req, ends, w)
 	select {
 	case <-w.told:
 		d, err := w.decision, w.err
-		w.req, w.decision, w.err = bucketring.Request{}, bucketring.Decision{}, nil
-		n.waits.Put(w)
+		if err == nil { // else nobody uses it again
+			w.req, w.decision = bucketring.Request{}, bucketring.Decision{}
+			n.waits.Put(w)
+		}
 		return d, err
-	case <-ctx.Done(): // whoever answers still has it: nobody uses it again
+	case <-ctx.Done(): // whoever answers still has it
+		b.GiveUp(id)
 		return bucketring.Decision{}, ctx.Err()
 	}
 }
@@ -121,16 +127,17 @@ func (b *begun) goOn(err error) {
 		ctx, cancel = context.WithDeadline(ctx, b.callers)
 		defer cancel()
 	}
-	b.req.Hinted = 0
-	d, err := b.door.node.follow(ctx, b.ends, b.to, err, b.hash, b.req)
+	req := *b.req // which may be being written still
+	req.Hinted = 0
+	d, err := b.door.node.follow(ctx, b.ends, b.to, err, b.hash, &req)
 	b.tell(&d, err)
 }
 
 // tell tells the waiter, once.
 func (b *begun) tell(d *bucketring.Decision, err error) {
+	b.door.took(b.req, d, b.began, err)
 	w := b.waiter
 	b.waiter = nil
-	b.door.took(b.req, d, b.began, err)
 	w.Answered(d, err)
 }
 

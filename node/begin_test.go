@@ -132,11 +132,14 @@ func (panics) Take(context.Context, bucketring.Request) (bucketring.Decision, er
 	return bucketring.Decision{}, errors.New("not asked that way")
 }
 
-func (panics) Begin(req *bucketring.Request, _ time.Time, w bucketring.Waiter) {
+func (panics) Begin(req *bucketring.Request, _ time.Time, w bucketring.Waiter) (id uint64) {
 	*req = bucketring.Request{} // which nobody may do
 	req.Limits = make([]bucketring.Limit, 1)
 	w.Answered(&bucketring.Decision{Limits: make([]bucketring.LimitState, 0)}, nil)
+	return 0
 }
+
+func (panics) GiveUp(uint64) {}
 
 // TestPanicOfABegunCall costs that call, which is told.
 func TestPanicOfABegunCall(t *testing.T) {

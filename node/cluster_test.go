@@ -92,7 +92,7 @@ type link struct {
 }
 
 // Begin is Take for who does not wait, as links of package transport have it.
-func (l link) Begin(req *bucketring.Request, ends time.Time, w bucketring.Waiter) {
+func (l link) Begin(req *bucketring.Request, ends time.Time, w bucketring.Waiter) (id uint64) {
 	go func() {
 		ctx, cancel := context.WithDeadline(l.w.ctx, ends)
 		defer cancel()
@@ -102,7 +102,11 @@ func (l link) Begin(req *bucketring.Request, ends time.Time, w bucketring.Waiter
 		}
 		w.Answered(&d, err)
 	}()
+	return 0
 }
+
+// GiveUp does nothing: all calls are sent at once.
+func (link) GiveUp(uint64) {}
 
 // Take carries a call over, and of the answer what a wire carries: durations,
 // but no moments and no names of nodes.

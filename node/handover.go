@@ -118,12 +118,13 @@ func (m *mover) run(ctx context.Context) {
 	next := time.NewTimer(untilNext(beat))
 	defer next.Stop()
 	for {
+		rested := m.rest.is
 		select {
 		case <-ctx.Done():
 			return
 		case <-m.wake:
 		case <-next.C:
-			if m.machine != nil && !m.rest.is {
+			if m.machine != nil && !rested {
 				m.carefully(m.beat)
 			}
 			next.Reset(untilNext(m.rest.every()))
@@ -135,7 +136,7 @@ func (m *mover) run(ctx context.Context) {
 		for _, do := range queue {
 			m.carefully(do)
 		}
-		if m.rest.is { // it was woken
+		if rested || m.rest.is { // it was woken, or it is time
 			m.carefully(m.beat)
 			next.Reset(untilNext(m.rest.every()))
 		}

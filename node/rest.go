@@ -22,8 +22,7 @@ type rest struct {
 	is   bool
 }
 
-// stir notes that something happens: a message, a call of another goroutine, or the first
-// change of a counter.
+// stir notes that something happens: a message that is not routine, or what settleDown sees.
 func (m *mover) stir(now bucket.Now) {
 	m.rest.busy = now.Mono
 	if m.rest.is {

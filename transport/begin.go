@@ -18,28 +18,43 @@ type endings struct {
 	next  time.Time // when timer fires; zero for never; guarded by the peer's mu
 }
 
-const never = time.Duration(math.MaxInt64)
+const (
+	never = time.Duration(math.MaxInt64)
+	// endEvery is how late a call may end: those of a peer that is slow end together.
+	endEvery = time.Millisecond
+)
 
 // Begin asks the peer to decide req, whose limits are named, and tells w the decision, or an
-// error when deadline has come. req must not change until then.
-func (p *peer) Begin(req *bucketring.Request, deadline time.Time, w bucketring.Waiter) {
-	err := p.begin(req, deadline, w)
+// error soon after deadline has come. req must not change until then, and after an error
+// never: a message that is being written may have it.
+func (p *peer) Begin(req *bucketring.Request, deadline time.Time, w bucketring.Waiter) (id uint64) {
+	o, err := p.begin(req, deadline, w)
 	if err != nil {
 		p.give(&outgoing{waiter: w}, &answer{err: err})
+		return 0
 	}
+	return o.id
 }
 
-func (p *peer) begin(req *bucketring.Request, deadline time.Time, w bucketring.Waiter) error {
+func (p *peer) begin(req *bucketring.Request, deadline time.Time, w bucketring.Waiter) (*outgoing, error) {
 	p.stir()
 	if err := p.away(); err != nil {
-		return err
+		return nil, err
 	}
 	o, err := newOutgoing(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	o.deadline, o.waiter = deadline, w
-	return p.enqueue(o)
+	return o, p.enqueue(o)
+}
+
+// GiveUp drops a call that was begun. It is not sent if it has not been yet, and its waiter
+// is told nothing unless it is being told.
+func (p *peer) GiveUp(id uint64) {
+	p.mu.Lock()
+	delete(p.pending, id)
+	p.mu.Unlock()
 }
 
 // give hands an answer to whoever waits for it.
@@ -68,18 +83,25 @@ func (p *peer) endLocked(deadline time.Time) {
 // endCalls ends calls whose deadline has come.
 func (p *peer) endCalls() {
 	var over []*outgoing
+	var next time.Time
 	now := time.Now()
 	p.mu.Lock()
-	p.ending.next = time.Time{}
 	for id, o := range p.pending {
 		switch {
 		case o.waiter == nil:
-		case now.Before(o.deadline):
-			p.endLocked(o.deadline)
-		default:
+		case !now.Before(o.deadline):
 			delete(p.pending, id)
 			over = append(over, o)
+		case next.IsZero() || o.deadline.Before(next):
+			next = o.deadline
 		}
+	}
+	p.ending.next = time.Time{}
+	if soonest := now.Add(endEvery); !next.IsZero() {
+		if next.Before(soonest) {
+			next = soonest
+		}
+		p.endLocked(next)
 	}
 	p.mu.Unlock()
 	for _, o := range over {

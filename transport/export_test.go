@@ -135,3 +135,6 @@ func ReadCalls(b []byte, batch bool) (calls []ReadCall, count int, nested bool, 
 func FromTake(verb bucketring.Verb, m *limitpb.TakeRequest) (bucketring.Request, error) {
 	return new(parser).fromTake(verb, m)
 }
+
+// OneByOne is what peers are told that do not know Holdings.
+var OneByOne = oneByOne

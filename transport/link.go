@@ -25,7 +25,8 @@ import (
 )
 
 const (
-	wireVersion = 1
+	wireVersion = 2         // 1 did not know Holdings
+	leastWire   = 1         // that is spoken still
 	frameItems  = 1000      // calls of a frame
 	frameBytes  = 192 << 10 // at which a frame ends; with one more call it stays below maxFrame
 	maxFrame    = 256 << 10 // bytes of a frame; a larger one ends the link
@@ -132,6 +133,7 @@ func (p *peer) session(ctx context.Context) error {
 	watching.Go(func() { p.watch(ctx) })
 	p.requeue()
 	p.boot.Store(first.GetHello().GetBoot())
+	p.wire.Store(first.GetHello().GetWire())
 	p.sessions.Add(1)
 	p.state.Store(int32(linked))
 	p.cfg.Logger.Info("link up", "peer", p.target.Name)
@@ -193,8 +195,7 @@ func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb
 			every := p.interval(p.now())
 			resting = every == pingAtRest
 			ping.Reset(untilNext(every))
-			p.ask(p.now())
-			if err := stream.Send(&peerpb.Frame{Sent: p.now(), Ping: true}); err != nil {
+			if err := p.sendFrame(stream, &peerpb.Frame{Ping: true}); err != nil {
 				return err
 			}
 			continue
@@ -205,7 +206,6 @@ func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb
 			}
 		}
 		runtime.Gosched()
-		p.ask(p.now())
 		if err := p.writeMessages(stream, seen); err != nil {
 			return err
 		}
@@ -216,7 +216,7 @@ func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb
 		if len(calls) == 0 {
 			continue
 		}
-		if err := stream.Send(p.frame(calls, defs)); err != nil {
+		if err := p.sendFrame(stream, p.frame(calls, defs)); err != nil {
 			return err
 		}
 		p.frames.Add(1)
@@ -225,6 +225,13 @@ func (p *peer) write(ctx context.Context, stream grpc.BidiStreamingClient[peerpb
 			p.cfg.Observe(len(calls))
 		}
 	}
+}
+
+// sendFrame sends a frame, which will be answered.
+func (p *peer) sendFrame(stream grpc.BidiStreamingClient[peerpb.Frame, peerpb.Frame], f *peerpb.Frame) error {
+	f.Sent = p.now()
+	p.ask(f.Sent)
+	return stream.Send(f)
 }
 
 func (p *peer) notify() {
@@ -237,7 +244,7 @@ func (p *peer) notify() {
 // frame writes calls as items. A limit is defined before its first use on the
 // link; when there are too many, numbering starts over.
 func (p *peer) frame(calls []*outgoing, defs map[bucketring.Limit]uint32) *peerpb.Frame {
-	f := &peerpb.Frame{Sent: p.now(), Items: make([]*peerpb.Item, len(calls))}
+	f := &peerpb.Frame{Items: make([]*peerpb.Item, len(calls))}
 	used := 0
 	for _, o := range calls {
 		used += charges(o.req)

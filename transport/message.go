@@ -56,7 +56,7 @@ func (p *Pool) Hears(addr string, boot uint64) bool {
 	}
 	switch linkState(peer.state.Load()) {
 	case linked:
-		return peer.away() == nil
+		return !peer.isSilent(peer.now(), peer.cfg.Silence+sureSilence)
 	case linking:
 		return peer.sessions.Load() > 0 && peer.now()-peer.heard.Load() <= int64(peer.cfg.Silence+peer.interval(peer.now()))
 	}
@@ -86,20 +86,37 @@ func (p *peer) send(boot uint64, m *peerpb.Msg) {
 		p.bulk.push(m)
 		return
 	}
+	spoken := []*peerpb.Msg{m}
+	holdings, routine := m.GetOf().(*peerpb.Msg_Holdings)
+	if routine && p.wire.Load() < 2 {
+		spoken = oneByOne(holdings.Holdings)
+	}
 	p.mu.Lock()
 	switch {
 	case len(p.messages) < maxMessages:
-		p.messages = append(p.messages, m)
+		p.messages = append(p.messages, spoken...)
 		p.lossy = false
 	case !p.lossy:
 		p.lossy = true
 		p.sessions.Add(1) // whoever copies must begin anew
 	}
 	p.mu.Unlock()
-	if _, routine := m.GetOf().(*peerpb.Msg_Holdings); !routine { // it is told at rest, too
+	if !routine { // else it is told at rest, too
 		p.stir()
 	}
 	p.notify()
+}
+
+// oneByOne is what peers understand that do not know Holdings.
+func oneByOne(h *peerpb.Holdings) (all []*peerpb.Msg) {
+	for _, g := range h.GetGroups() {
+		part := uint32(0)
+		for _, gap := range g.GetGaps() {
+			part += gap
+			all = append(all, &peerpb.Msg{Of: &peerpb.Msg_Held{Held: &peerpb.Held{Part: part, Gen: g.GetGen(), Lineage: g.GetLineage()}}})
+		}
+	}
+	return all
 }
 
 // nextMessages returns the next messages to send.
@@ -131,11 +148,11 @@ func (p *peer) writeMessages(stream grpc.BidiStreamingClient[peerpb.Frame, peerp
 		return nil
 	}
 	if view := seen.view(p.cfg.View); view != nil { // by itself: both may be large
-		if err := stream.Send(&peerpb.Frame{Sent: p.now(), View: view}); err != nil {
+		if err := p.sendFrame(stream, &peerpb.Frame{View: view}); err != nil {
 			return err
 		}
 	}
-	return stream.Send(&peerpb.Frame{Sent: p.now(), Msgs: msgs})
+	return p.sendFrame(stream, &peerpb.Frame{Msgs: msgs})
 }
 
 // news remembers which view the other end of a stream has.

@@ -41,6 +41,7 @@ type peer struct {
 
 	state    atomic.Int32
 	boot     atomic.Uint64 // of the start that answers
+	wire     atomic.Uint32 // which version it speaks
 	sessions atomic.Uint64 // counts links
 	silence
 

@@ -165,7 +165,7 @@ func (s *PeerServer) admit(ctx context.Context, hello *peerpb.Hello) error {
 		return status.Error(codes.PermissionDenied, "transport: name of node is too long")
 	case hello.GetRingCfg() != s.cfg.RingSettings:
 		return status.Error(codes.FailedPrecondition, "transport: ring settings differ: run the same version on all nodes")
-	case hello.GetWire() < wireVersion:
+	case hello.GetWire() < leastWire:
 		return status.Errorf(codes.FailedPrecondition, "transport: wire version %d is not spoken here", hello.GetWire())
 	case s.cfg.Identity == nil:
 		return nil

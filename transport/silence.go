@@ -21,6 +21,9 @@ const (
 	// stall is how late watch may be before this node takes the silence for its
 	// own: it was paused, or starved, and has not read what came.
 	stall = 2 * pingEvery
+	// sureSilence is how much longer than Silence a peer must be silent before others act
+	// for it: by then it does not trust itself any more.
+	sureSilence = 20 * time.Millisecond
 )
 
 // DefaultSilence is how long the peer on a link in use may say nothing before calls to it
@@ -71,11 +74,11 @@ func (s *silence) interval(now int64) time.Duration {
 	return pingEvery
 }
 
-// isSilent reports whether the peer owes an answer for so long, less what passes between
-// two pings, and not because this node did not listen.
+// isSilent reports whether the peer owes an answer for so long, and not because this node
+// did not listen.
 func (s *silence) isSilent(now int64, most time.Duration) bool {
 	asked := s.asked.Load()
-	return asked != 0 && now-asked > int64(most-pingEvery) && now-s.watched.Load() < int64(s.interval(now)+stall)
+	return asked != 0 && now-asked > int64(most) && now-s.watched.Load() < int64(s.interval(now)+stall)
 }
 
 // look notes that this node listens. If it was to do so long ago, it was paused or starved:
@@ -128,7 +131,7 @@ func (p *peer) away() error {
 	case closed:
 		return fmt.Errorf("%w: link closed", bucketring.ErrUnavailable)
 	case linked:
-		if p.isSilent(p.now(), p.cfg.Silence) {
+		if p.isSilent(p.now(), p.cfg.Silence-pingEvery) { // in all Silence since it was last heard
 			return fmt.Errorf("%w: link is silent", bucketring.ErrUnavailable)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // leastGarbage is how much garbage may lie before a collection; a live heap of that size or
-// more may double, as usual. The memory limit comes first.
+// more may double, as usual. A memory limit, if there is one, comes first.
 const leastGarbage = 16 << 20
 
 // collectSeldom has each collection decide when the next one is due, until the process ends.
@@ -30,9 +30,9 @@ type sentinel struct {
 }
 
 func paceGarbage(s *sentinel) {
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
-	percent := garbagePercent(live[0].Value.Uint64())
+	in := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	metrics.Read(in)
+	percent := garbagePercent(in[0].Value.Uint64(), in[1].Value.Uint64()+in[2].Value.Uint64())
 	if old := s.percent; percent > old+old/8 || percent < old-old/8 { // changing it stops the world for a moment
 		debug.SetGCPercent(percent)
 		s.percent = percent
@@ -41,7 +41,12 @@ func paceGarbage(s *sentinel) {
 	runtime.SetFinalizer(&next, paceGarbage)
 }
 
-// garbagePercent is how much a heap may grow, in percent of what is live.
-func garbagePercent(live uint64) int {
-	return int(max(100, leastGarbage*100/max(live, 1<<20)))
+// leastHeap is below what no heap is collected, at 100 percent; it grows with the percentage.
+const leastHeap = 4 << 20
+
+// garbagePercent is how much a heap may grow, in percent of what is live there and of the
+// roots, which count as well.
+func garbagePercent(live, roots uint64) int {
+	percent := leastGarbage * 100 / max(live+roots, 1)
+	return int(max(100, min(percent, (live+leastGarbage)*100/leastHeap)))
 }

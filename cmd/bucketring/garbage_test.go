@@ -3,11 +3,14 @@ package main
 import "testing"
 
 func TestGarbagePercent(t *testing.T) {
-	for live, want := range map[uint64]int{
-		0: 1600, 1 << 20: 1600, 4 << 20: 400, 8 << 20: 200, 16 << 20: 100, 1 << 40: 100,
+	for _, c := range []struct {
+		live, roots uint64
+		want        int
+	}{
+		{0, 0, 400}, {1 << 20, 0, 425}, {4 << 20, 0, 400}, {4 << 20, 4 << 20, 200}, {8 << 20, 0, 200}, {16 << 20, 0, 100}, {1 << 40, 1 << 30, 100},
 	} {
-		if got := garbagePercent(live); got != want {
-			t.Errorf("garbagePercent(%d) = %d, want %d", live, got, want)
+		if got := garbagePercent(c.live, c.roots); got != c.want {
+			t.Errorf("garbagePercent(%d, %d) = %d, want %d", c.live, c.roots, got, c.want)
 		}
 	}
 }

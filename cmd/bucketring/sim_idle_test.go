@@ -52,6 +52,16 @@ func TestSimCrashAfterRest(t *testing.T) {
 				}
 			}
 			time.Sleep(12*time.Millisecond + 3*simDelay) // a beat, and the way
+			if i%2 == 1 {                                // who got the copy does not rest any more either, and is charged
+				key += ":later"
+				stranger, owner, other = w.stranger(key)
+				for range 10 {
+					if d, err := owner.ask(bucketring.VerbTake, key, limits); err != nil || !d.Allowed {
+						t.Fatalf("Take = %+v, %v, want it allowed", d, err)
+					}
+				}
+				time.Sleep(12*time.Millisecond + 3*simDelay)
+			}
 			host := owner.host.no
 			owner.crash(false)
 			w.awaitRest(10 * time.Second)

@@ -131,6 +131,18 @@ func (s *State) moved(by int64, up bool) *State {
 	return &to
 }
 
+// Relative and Absolute are those of State for one mark of a limit.
+func (m Mark) Relative(l *bucketring.Limit, now Now) Mark {
+	m.move(l, -max(now.Mono, 0), false)
+	return m
+}
+
+// Absolute is the inverse of Relative, on the clock of now.
+func (m Mark) Absolute(l *bucketring.Limit, now Now) Mark {
+	m.move(l, max(now.Mono, 0), true)
+	return m
+}
+
 func (m *Mark) move(l *bucketring.Limit, by int64, up bool) {
 	switch {
 	case l.Kind == bucketring.KindConcurrency:

@@ -160,6 +160,7 @@ func (deaf) Send(string, uint64, *peerpb.Msg) {}
 func (deaf) Session(string, uint64) uint64    { return 1 }
 func (deaf) Hears(string, uint64) bool        { return true }
 func (deaf) Rest(bool)                        {}
+func (deaf) Wire(string, uint64) uint32       { return 2 }
 func (deaf) Busy(string) bool                 { return false }
 
 // BenchmarkOwnedMoving takes from one hot key at a node that stays alone, and at one

@@ -25,6 +25,8 @@ type Messages interface {
 	// Session numbers the links to one start of the member at addr; 0 means that there is
 	// none now. What was sent under another number may be lost.
 	Session(addr string, boot uint64) uint64
+	// Wire returns which version of the protocol one start of the member at addr speaks.
+	Wire(addr string, boot uint64) uint32
 	// Busy reports whether much waits to be sent to the member at addr already.
 	Busy(addr string) bool
 	// Hears reports whether one start of the member at addr was heard of lately.

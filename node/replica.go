@@ -27,6 +27,7 @@ type copies struct {
 	todo    []uint32            // partitions to copy as a whole
 	queued  [ring.Partitions]bool
 	session map[handover.Node]uint64
+	packers map[handover.Node]*copyPacker // for this beat
 }
 
 // A copySent says where a partition was copied to.
@@ -68,11 +69,12 @@ func (m *mover) replicate(now bucket.Now) (changed bool) {
 	for _, c := range m.local.table.Changes(now) {
 		changed = true
 		m.local.disk.add(c.Partition, c.State)
-		if to := m.view.Without(c.Partition); to != m.self {
+		if to := m.view.Without(c.Partition); to != m.self && !m.packCopy(to, c.Partition, c.State, now) {
 			m.sendCopy(to, c.Partition, false, c.State, now)
 		}
 		m.copiedTo(c.Partition, c.State, m.view.Without(c.Partition))
 	}
+	m.sendCopies()
 	records := 0
 	for range len(m.copies.todo) {
 		p := m.copies.todo[0]

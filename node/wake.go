@@ -151,6 +151,13 @@ func (m *mover) heardOther(from handover.Node, msg *peerpb.Msg, now bucket.Now) 
 	case *peerpb.Msg_Repl:
 		c := fromCopy(of.Repl.GetCopy(), now)
 		return func() { m.replicated(from, of.Repl.GetPart(), of.Repl.GetFull(), c) }
+	case *peerpb.Msg_Repls:
+		copies := readCopies(of.Repls, now)
+		return func() {
+			for _, c := range copies {
+				m.replicated(from, c.part, false, c.copy)
+			}
+		}
 	case *peerpb.Msg_Hear:
 		return func() { m.hearsay(from, of.Hear) }
 	case *peerpb.Msg_Confirm:

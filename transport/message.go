@@ -40,6 +40,15 @@ func (p *Pool) Session(addr string, boot uint64) uint64 {
 	return 0
 }
 
+// Wire returns which version of the protocol a start of the member at addr speaks; 0 if there
+// is no link to it.
+func (p *Pool) Wire(addr string, boot uint64) uint32 {
+	if peer := p.at(addr); peer != nil && peer.boot.Load() == boot {
+		return peer.wire.Load()
+	}
+	return 0
+}
+
 // Busy reports whether large messages to the member at addr pile up: whoever sends many
 // should wait.
 func (p *Pool) Busy(addr string) bool {
@@ -72,7 +81,7 @@ func (p *Pool) at(addr string) *peer {
 // isLarge reports whether a message travels apart. Only states grow.
 func isLarge(m *peerpb.Msg) bool {
 	switch m.GetOf().(type) {
-	case *peerpb.Msg_Given, *peerpb.Msg_Iam, *peerpb.Msg_Offer, *peerpb.Msg_Repl, *peerpb.Msg_Confirm:
+	case *peerpb.Msg_Given, *peerpb.Msg_Iam, *peerpb.Msg_Offer, *peerpb.Msg_Repl, *peerpb.Msg_Repls, *peerpb.Msg_Confirm:
 		return proto.Size(m) > bulkFrom
 	}
 	return false

@@ -1395,6 +1395,7 @@ type Msg struct {
 	//	*Msg_Slice
 	//	*Msg_Have
 	//	*Msg_Holdings
+	//	*Msg_Repls
 	Of            isMsg_Of `protobuf_oneof:"of"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1599,6 +1600,15 @@ func (x *Msg) GetHoldings() *Holdings {
 	return nil
 }
 
+func (x *Msg) GetRepls() *Repls {
+	if x != nil {
+		if x, ok := x.Of.(*Msg_Repls); ok {
+			return x.Repls
+		}
+	}
+	return nil
+}
+
 type isMsg_Of interface {
 	isMsg_Of()
 }
@@ -1675,6 +1685,10 @@ type Msg_Holdings struct {
 	Holdings *Holdings `protobuf:"bytes,18,opt,name=holdings,proto3,oneof"`
 }
 
+type Msg_Repls struct {
+	Repls *Repls `protobuf:"bytes,19,opt,name=repls,proto3,oneof"`
+}
+
 func (*Msg_Take) isMsg_Of() {}
 
 func (*Msg_Given) isMsg_Of() {}
@@ -1711,6 +1725,61 @@ func (*Msg_Have) isMsg_Of() {}
 
 func (*Msg_Holdings) isMsg_Of() {}
 
+func (*Msg_Repls) isMsg_Of() {}
+
+// Repls are several Repl, none of them full, whose records are rates with one mark each.
+type Repls struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Defs          []*Def                 `protobuf:"bytes,1,rep,name=defs,proto3" json:"defs,omitempty"`       // numbered by their places, from 0
+	Changes       []byte                 `protobuf:"bytes,2,opt,name=changes,proto3" json:"changes,omitempty"` // see node/copies.go
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Repls) Reset() {
+	*x = Repls{}
+	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Repls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Repls) ProtoMessage() {}
+
+func (x *Repls) ProtoReflect() protoreflect.Message {
+	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Repls.ProtoReflect.Descriptor instead.
+func (*Repls) Descriptor() ([]byte, []int) {
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Repls) GetDefs() []*Def {
+	if x != nil {
+		return x.Defs
+	}
+	return nil
+}
+
+func (x *Repls) GetChanges() []byte {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
 // Holdings are several Held: many partitions have the same generation and lineage.
 type Holdings struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1721,7 +1790,7 @@ type Holdings struct {
 
 func (x *Holdings) Reset() {
 	*x = Holdings{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +1802,7 @@ func (x *Holdings) String() string {
 func (*Holdings) ProtoMessage() {}
 
 func (x *Holdings) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[16]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +1815,7 @@ func (x *Holdings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holdings.ProtoReflect.Descriptor instead.
 func (*Holdings) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{16}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Holdings) GetGroups() []*Holdings_Group {
@@ -1775,7 +1844,7 @@ type Ask struct {
 
 func (x *Ask) Reset() {
 	*x = Ask{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1856,7 @@ func (x *Ask) String() string {
 func (*Ask) ProtoMessage() {}
 
 func (x *Ask) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[17]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1869,7 @@ func (x *Ask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ask.ProtoReflect.Descriptor instead.
 func (*Ask) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{17}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Ask) GetNo() uint64 {
@@ -1882,7 +1951,7 @@ type Slice struct {
 
 func (x *Slice) Reset() {
 	*x = Slice{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1894,7 +1963,7 @@ func (x *Slice) String() string {
 func (*Slice) ProtoMessage() {}
 
 func (x *Slice) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[18]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1907,7 +1976,7 @@ func (x *Slice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slice.ProtoReflect.Descriptor instead.
 func (*Slice) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{18}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Slice) GetNo() uint64 {
@@ -1965,7 +2034,7 @@ type Have struct {
 
 func (x *Have) Reset() {
 	*x = Have{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2046,7 @@ func (x *Have) String() string {
 func (*Have) ProtoMessage() {}
 
 func (x *Have) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[19]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2059,7 @@ func (x *Have) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Have.ProtoReflect.Descriptor instead.
 func (*Have) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{19}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Have) GetPart() uint32 {
@@ -2032,7 +2101,7 @@ type Undeny struct {
 
 func (x *Undeny) Reset() {
 	*x = Undeny{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2113,7 @@ func (x *Undeny) String() string {
 func (*Undeny) ProtoMessage() {}
 
 func (x *Undeny) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[20]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2126,7 @@ func (x *Undeny) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Undeny.ProtoReflect.Descriptor instead.
 func (*Undeny) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{20}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Undeny) GetPart() uint32 {
@@ -2076,7 +2145,7 @@ type Take struct {
 
 func (x *Take) Reset() {
 	*x = Take{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2088,7 +2157,7 @@ func (x *Take) String() string {
 func (*Take) ProtoMessage() {}
 
 func (x *Take) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[21]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2101,7 +2170,7 @@ func (x *Take) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Take.ProtoReflect.Descriptor instead.
 func (*Take) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{21}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Take) GetPart() uint32 {
@@ -2123,7 +2192,7 @@ type Given struct {
 
 func (x *Given) Reset() {
 	*x = Given{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2135,7 +2204,7 @@ func (x *Given) String() string {
 func (*Given) ProtoMessage() {}
 
 func (x *Given) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[22]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2148,7 +2217,7 @@ func (x *Given) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Given.ProtoReflect.Descriptor instead.
 func (*Given) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{22}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Given) GetPart() uint32 {
@@ -2192,7 +2261,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2204,7 +2273,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[23]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2217,7 +2286,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{23}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Ack) GetPart() uint32 {
@@ -2266,7 +2335,7 @@ type Who struct {
 
 func (x *Who) Reset() {
 	*x = Who{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2278,7 +2347,7 @@ func (x *Who) String() string {
 func (*Who) ProtoMessage() {}
 
 func (x *Who) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[24]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2291,7 +2360,7 @@ func (x *Who) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Who.ProtoReflect.Descriptor instead.
 func (*Who) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{24}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Who) GetPart() uint32 {
@@ -2332,7 +2401,7 @@ type Iam struct {
 
 func (x *Iam) Reset() {
 	*x = Iam{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2344,7 +2413,7 @@ func (x *Iam) String() string {
 func (*Iam) ProtoMessage() {}
 
 func (x *Iam) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[25]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2357,7 +2426,7 @@ func (x *Iam) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Iam.ProtoReflect.Descriptor instead.
 func (*Iam) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{25}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Iam) GetPart() uint32 {
@@ -2434,7 +2503,7 @@ type Held struct {
 
 func (x *Held) Reset() {
 	*x = Held{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2446,7 +2515,7 @@ func (x *Held) String() string {
 func (*Held) ProtoMessage() {}
 
 func (x *Held) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[26]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2459,7 +2528,7 @@ func (x *Held) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Held.ProtoReflect.Descriptor instead.
 func (*Held) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{26}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Held) GetPart() uint32 {
@@ -2493,7 +2562,7 @@ type Nudge struct {
 
 func (x *Nudge) Reset() {
 	*x = Nudge{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2505,7 +2574,7 @@ func (x *Nudge) String() string {
 func (*Nudge) ProtoMessage() {}
 
 func (x *Nudge) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[27]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2518,7 +2587,7 @@ func (x *Nudge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nudge.ProtoReflect.Descriptor instead.
 func (*Nudge) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{27}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Nudge) GetPart() uint32 {
@@ -2548,7 +2617,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2560,7 +2629,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[28]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2573,7 +2642,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{28}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Offer) GetPart() uint32 {
@@ -2619,7 +2688,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2631,7 +2700,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[29]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2644,7 +2713,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{29}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{30}
 }
 
 type Clear struct {
@@ -2655,7 +2724,7 @@ type Clear struct {
 
 func (x *Clear) Reset() {
 	*x = Clear{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2667,7 +2736,7 @@ func (x *Clear) String() string {
 func (*Clear) ProtoMessage() {}
 
 func (x *Clear) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[30]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2680,7 +2749,7 @@ func (x *Clear) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clear.ProtoReflect.Descriptor instead.
 func (*Clear) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{30}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{31}
 }
 
 // A Repl is what has changed in a partition since the last one on this link, or all of
@@ -2696,7 +2765,7 @@ type Repl struct {
 
 func (x *Repl) Reset() {
 	*x = Repl{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2708,7 +2777,7 @@ func (x *Repl) String() string {
 func (*Repl) ProtoMessage() {}
 
 func (x *Repl) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[31]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2721,7 +2790,7 @@ func (x *Repl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Repl.ProtoReflect.Descriptor instead.
 func (*Repl) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{31}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Repl) GetPart() uint32 {
@@ -2758,7 +2827,7 @@ type Hear struct {
 
 func (x *Hear) Reset() {
 	*x = Hear{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2770,7 +2839,7 @@ func (x *Hear) String() string {
 func (*Hear) ProtoMessage() {}
 
 func (x *Hear) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[32]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2783,7 +2852,7 @@ func (x *Hear) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hear.ProtoReflect.Descriptor instead.
 func (*Hear) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{32}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Hear) GetNode() string {
@@ -2827,7 +2896,7 @@ type Confirm struct {
 
 func (x *Confirm) Reset() {
 	*x = Confirm{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2839,7 +2908,7 @@ func (x *Confirm) String() string {
 func (*Confirm) ProtoMessage() {}
 
 func (x *Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[33]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2852,7 +2921,7 @@ func (x *Confirm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confirm.ProtoReflect.Descriptor instead.
 func (*Confirm) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{33}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Confirm) GetToken() uint64 {
@@ -2887,7 +2956,7 @@ type Ref struct {
 
 func (x *Ref) Reset() {
 	*x = Ref{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2899,7 +2968,7 @@ func (x *Ref) String() string {
 func (*Ref) ProtoMessage() {}
 
 func (x *Ref) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[34]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2912,7 +2981,7 @@ func (x *Ref) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ref.ProtoReflect.Descriptor instead.
 func (*Ref) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{34}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Ref) GetNode() string {
@@ -2947,7 +3016,7 @@ type Copy struct {
 
 func (x *Copy) Reset() {
 	*x = Copy{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2959,7 +3028,7 @@ func (x *Copy) String() string {
 func (*Copy) ProtoMessage() {}
 
 func (x *Copy) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[35]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2972,7 +3041,7 @@ func (x *Copy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Copy.ProtoReflect.Descriptor instead.
 func (*Copy) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{35}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Copy) GetGen() uint64 {
@@ -3012,7 +3081,7 @@ type State struct {
 
 func (x *State) Reset() {
 	*x = State{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3024,7 +3093,7 @@ func (x *State) String() string {
 func (*State) ProtoMessage() {}
 
 func (x *State) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[36]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3037,7 +3106,7 @@ func (x *State) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use State.ProtoReflect.Descriptor instead.
 func (*State) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{36}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *State) GetGen() uint64 {
@@ -3093,7 +3162,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[37]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3105,7 +3174,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[37]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3118,7 +3187,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{37}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Record) GetDef() uint32 {
@@ -3160,7 +3229,7 @@ type Mark struct {
 
 func (x *Mark) Reset() {
 	*x = Mark{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[38]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3172,7 +3241,7 @@ func (x *Mark) String() string {
 func (*Mark) ProtoMessage() {}
 
 func (x *Mark) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[38]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3185,7 +3254,7 @@ func (x *Mark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mark.ProtoReflect.Descriptor instead.
 func (*Mark) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{38}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Mark) GetLineage() uint64 {
@@ -3258,7 +3327,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[39]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3270,7 +3339,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[39]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3283,7 +3352,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{39}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Lease) GetId() []byte {
@@ -3344,7 +3413,7 @@ type Reserved struct {
 
 func (x *Reserved) Reset() {
 	*x = Reserved{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[40]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3356,7 +3425,7 @@ func (x *Reserved) String() string {
 func (*Reserved) ProtoMessage() {}
 
 func (x *Reserved) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[40]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3369,7 +3438,7 @@ func (x *Reserved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reserved.ProtoReflect.Descriptor instead.
 func (*Reserved) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{40}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Reserved) GetId() []byte {
@@ -3439,7 +3508,7 @@ type Holdings_Group struct {
 
 func (x *Holdings_Group) Reset() {
 	*x = Holdings_Group{}
-	mi := &file_transport_peerpb_peer_proto_msgTypes[41]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3451,7 +3520,7 @@ func (x *Holdings_Group) String() string {
 func (*Holdings_Group) ProtoMessage() {}
 
 func (x *Holdings_Group) ProtoReflect() protoreflect.Message {
-	mi := &file_transport_peerpb_peer_proto_msgTypes[41]
+	mi := &file_transport_peerpb_peer_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3464,7 +3533,7 @@ func (x *Holdings_Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holdings_Group.ProtoReflect.Descriptor instead.
 func (*Holdings_Group) Descriptor() ([]byte, []int) {
-	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{16, 0}
+	return file_transport_peerpb_peer_proto_rawDescGZIP(), []int{17, 0}
 }
 
 func (x *Holdings_Group) GetGen() uint64 {
@@ -3613,7 +3682,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x03Rec\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\tR\x05start\x12\x16\n" +
 	"\x06record\x18\x02 \x01(\fR\x06record\x12\x12\n" +
-	"\x04addr\x18\x03 \x01(\tR\x04addr\"\x86\a\n" +
+	"\x04addr\x18\x03 \x01(\tR\x04addr\"\xb9\a\n" +
 	"\x03Msg\x12.\n" +
 	"\x04take\x18\x01 \x01(\v2\x18.bucketring.peer.v1.TakeH\x00R\x04take\x121\n" +
 	"\x05given\x18\x02 \x01(\v2\x19.bucketring.peer.v1.GivenH\x00R\x05given\x12+\n" +
@@ -3633,8 +3702,12 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x03ask\x18\x0f \x01(\v2\x17.bucketring.peer.v1.AskH\x00R\x03ask\x121\n" +
 	"\x05slice\x18\x10 \x01(\v2\x19.bucketring.peer.v1.SliceH\x00R\x05slice\x12.\n" +
 	"\x04have\x18\x11 \x01(\v2\x18.bucketring.peer.v1.HaveH\x00R\x04have\x12:\n" +
-	"\bholdings\x18\x12 \x01(\v2\x1c.bucketring.peer.v1.HoldingsH\x00R\bholdingsB\x04\n" +
-	"\x02of\"\x8f\x01\n" +
+	"\bholdings\x18\x12 \x01(\v2\x1c.bucketring.peer.v1.HoldingsH\x00R\bholdings\x121\n" +
+	"\x05repls\x18\x13 \x01(\v2\x19.bucketring.peer.v1.ReplsH\x00R\x05replsB\x04\n" +
+	"\x02of\"N\n" +
+	"\x05Repls\x12+\n" +
+	"\x04defs\x18\x01 \x03(\v2\x17.bucketring.peer.v1.DefR\x04defs\x12\x18\n" +
+	"\achanges\x18\x02 \x01(\fR\achanges\"\x8f\x01\n" +
 	"\bHoldings\x12:\n" +
 	"\x06groups\x18\x01 \x03(\v2\".bucketring.peer.v1.Holdings.GroupR\x06groups\x1aG\n" +
 	"\x05Group\x12\x10\n" +
@@ -3782,7 +3855,7 @@ func file_transport_peerpb_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_transport_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_transport_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_transport_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_transport_peerpb_peer_proto_goTypes = []any{
 	(Verdict_Code)(0),      // 0: bucketring.peer.v1.Verdict.Code
 	(*Piece)(nil),          // 1: bucketring.peer.v1.Piece
@@ -3801,32 +3874,33 @@ var file_transport_peerpb_peer_proto_goTypes = []any{
 	(*View)(nil),           // 14: bucketring.peer.v1.View
 	(*Rec)(nil),            // 15: bucketring.peer.v1.Rec
 	(*Msg)(nil),            // 16: bucketring.peer.v1.Msg
-	(*Holdings)(nil),       // 17: bucketring.peer.v1.Holdings
-	(*Ask)(nil),            // 18: bucketring.peer.v1.Ask
-	(*Slice)(nil),          // 19: bucketring.peer.v1.Slice
-	(*Have)(nil),           // 20: bucketring.peer.v1.Have
-	(*Undeny)(nil),         // 21: bucketring.peer.v1.Undeny
-	(*Take)(nil),           // 22: bucketring.peer.v1.Take
-	(*Given)(nil),          // 23: bucketring.peer.v1.Given
-	(*Ack)(nil),            // 24: bucketring.peer.v1.Ack
-	(*Who)(nil),            // 25: bucketring.peer.v1.Who
-	(*Iam)(nil),            // 26: bucketring.peer.v1.Iam
-	(*Held)(nil),           // 27: bucketring.peer.v1.Held
-	(*Nudge)(nil),          // 28: bucketring.peer.v1.Nudge
-	(*Offer)(nil),          // 29: bucketring.peer.v1.Offer
-	(*Bye)(nil),            // 30: bucketring.peer.v1.Bye
-	(*Clear)(nil),          // 31: bucketring.peer.v1.Clear
-	(*Repl)(nil),           // 32: bucketring.peer.v1.Repl
-	(*Hear)(nil),           // 33: bucketring.peer.v1.Hear
-	(*Confirm)(nil),        // 34: bucketring.peer.v1.Confirm
-	(*Ref)(nil),            // 35: bucketring.peer.v1.Ref
-	(*Copy)(nil),           // 36: bucketring.peer.v1.Copy
-	(*State)(nil),          // 37: bucketring.peer.v1.State
-	(*Record)(nil),         // 38: bucketring.peer.v1.Record
-	(*Mark)(nil),           // 39: bucketring.peer.v1.Mark
-	(*Lease)(nil),          // 40: bucketring.peer.v1.Lease
-	(*Reserved)(nil),       // 41: bucketring.peer.v1.Reserved
-	(*Holdings_Group)(nil), // 42: bucketring.peer.v1.Holdings.Group
+	(*Repls)(nil),          // 17: bucketring.peer.v1.Repls
+	(*Holdings)(nil),       // 18: bucketring.peer.v1.Holdings
+	(*Ask)(nil),            // 19: bucketring.peer.v1.Ask
+	(*Slice)(nil),          // 20: bucketring.peer.v1.Slice
+	(*Have)(nil),           // 21: bucketring.peer.v1.Have
+	(*Undeny)(nil),         // 22: bucketring.peer.v1.Undeny
+	(*Take)(nil),           // 23: bucketring.peer.v1.Take
+	(*Given)(nil),          // 24: bucketring.peer.v1.Given
+	(*Ack)(nil),            // 25: bucketring.peer.v1.Ack
+	(*Who)(nil),            // 26: bucketring.peer.v1.Who
+	(*Iam)(nil),            // 27: bucketring.peer.v1.Iam
+	(*Held)(nil),           // 28: bucketring.peer.v1.Held
+	(*Nudge)(nil),          // 29: bucketring.peer.v1.Nudge
+	(*Offer)(nil),          // 30: bucketring.peer.v1.Offer
+	(*Bye)(nil),            // 31: bucketring.peer.v1.Bye
+	(*Clear)(nil),          // 32: bucketring.peer.v1.Clear
+	(*Repl)(nil),           // 33: bucketring.peer.v1.Repl
+	(*Hear)(nil),           // 34: bucketring.peer.v1.Hear
+	(*Confirm)(nil),        // 35: bucketring.peer.v1.Confirm
+	(*Ref)(nil),            // 36: bucketring.peer.v1.Ref
+	(*Copy)(nil),           // 37: bucketring.peer.v1.Copy
+	(*State)(nil),          // 38: bucketring.peer.v1.State
+	(*Record)(nil),         // 39: bucketring.peer.v1.Record
+	(*Mark)(nil),           // 40: bucketring.peer.v1.Mark
+	(*Lease)(nil),          // 41: bucketring.peer.v1.Lease
+	(*Reserved)(nil),       // 42: bucketring.peer.v1.Reserved
+	(*Holdings_Group)(nil), // 43: bucketring.peer.v1.Holdings.Group
 }
 var file_transport_peerpb_peer_proto_depIdxs = []int32{
 	4,  // 0: bucketring.peer.v1.Frame.hello:type_name -> bucketring.peer.v1.Hello
@@ -3843,52 +3917,54 @@ var file_transport_peerpb_peer_proto_depIdxs = []int32{
 	14, // 11: bucketring.peer.v1.Bulky.view:type_name -> bucketring.peer.v1.View
 	16, // 12: bucketring.peer.v1.Bulky.msg:type_name -> bucketring.peer.v1.Msg
 	15, // 13: bucketring.peer.v1.View.recs:type_name -> bucketring.peer.v1.Rec
-	22, // 14: bucketring.peer.v1.Msg.take:type_name -> bucketring.peer.v1.Take
-	23, // 15: bucketring.peer.v1.Msg.given:type_name -> bucketring.peer.v1.Given
-	24, // 16: bucketring.peer.v1.Msg.ack:type_name -> bucketring.peer.v1.Ack
-	25, // 17: bucketring.peer.v1.Msg.who:type_name -> bucketring.peer.v1.Who
-	26, // 18: bucketring.peer.v1.Msg.iam:type_name -> bucketring.peer.v1.Iam
-	27, // 19: bucketring.peer.v1.Msg.held:type_name -> bucketring.peer.v1.Held
-	28, // 20: bucketring.peer.v1.Msg.nudge:type_name -> bucketring.peer.v1.Nudge
-	29, // 21: bucketring.peer.v1.Msg.offer:type_name -> bucketring.peer.v1.Offer
-	30, // 22: bucketring.peer.v1.Msg.bye:type_name -> bucketring.peer.v1.Bye
-	31, // 23: bucketring.peer.v1.Msg.clear:type_name -> bucketring.peer.v1.Clear
-	32, // 24: bucketring.peer.v1.Msg.repl:type_name -> bucketring.peer.v1.Repl
-	33, // 25: bucketring.peer.v1.Msg.hear:type_name -> bucketring.peer.v1.Hear
-	34, // 26: bucketring.peer.v1.Msg.confirm:type_name -> bucketring.peer.v1.Confirm
-	21, // 27: bucketring.peer.v1.Msg.undeny:type_name -> bucketring.peer.v1.Undeny
-	18, // 28: bucketring.peer.v1.Msg.ask:type_name -> bucketring.peer.v1.Ask
-	19, // 29: bucketring.peer.v1.Msg.slice:type_name -> bucketring.peer.v1.Slice
-	20, // 30: bucketring.peer.v1.Msg.have:type_name -> bucketring.peer.v1.Have
-	17, // 31: bucketring.peer.v1.Msg.holdings:type_name -> bucketring.peer.v1.Holdings
-	42, // 32: bucketring.peer.v1.Holdings.groups:type_name -> bucketring.peer.v1.Holdings.Group
-	5,  // 33: bucketring.peer.v1.Ask.defs:type_name -> bucketring.peer.v1.Def
-	9,  // 34: bucketring.peer.v1.Slice.limits:type_name -> bucketring.peer.v1.LimitState
-	36, // 35: bucketring.peer.v1.Given.copy:type_name -> bucketring.peer.v1.Copy
-	35, // 36: bucketring.peer.v1.Given.hint:type_name -> bucketring.peer.v1.Ref
-	35, // 37: bucketring.peer.v1.Iam.fwd:type_name -> bucketring.peer.v1.Ref
-	36, // 38: bucketring.peer.v1.Iam.copies:type_name -> bucketring.peer.v1.Copy
-	35, // 39: bucketring.peer.v1.Offer.back:type_name -> bucketring.peer.v1.Ref
-	36, // 40: bucketring.peer.v1.Offer.copy:type_name -> bucketring.peer.v1.Copy
-	36, // 41: bucketring.peer.v1.Repl.copy:type_name -> bucketring.peer.v1.Copy
-	27, // 42: bucketring.peer.v1.Confirm.held:type_name -> bucketring.peer.v1.Held
-	37, // 43: bucketring.peer.v1.Copy.state:type_name -> bucketring.peer.v1.State
-	5,  // 44: bucketring.peer.v1.State.defs:type_name -> bucketring.peer.v1.Def
-	38, // 45: bucketring.peer.v1.State.records:type_name -> bucketring.peer.v1.Record
-	41, // 46: bucketring.peer.v1.State.reserved:type_name -> bucketring.peer.v1.Reserved
-	39, // 47: bucketring.peer.v1.Record.marks:type_name -> bucketring.peer.v1.Mark
-	40, // 48: bucketring.peer.v1.Mark.leases:type_name -> bucketring.peer.v1.Lease
-	3,  // 49: bucketring.peer.v1.Peer.Link:input_type -> bucketring.peer.v1.Frame
-	1,  // 50: bucketring.peer.v1.Peer.Tell:input_type -> bucketring.peer.v1.Piece
-	11, // 51: bucketring.peer.v1.Peer.Bulk:input_type -> bucketring.peer.v1.Chunk
-	3,  // 52: bucketring.peer.v1.Peer.Link:output_type -> bucketring.peer.v1.Frame
-	2,  // 53: bucketring.peer.v1.Peer.Tell:output_type -> bucketring.peer.v1.Told
-	13, // 54: bucketring.peer.v1.Peer.Bulk:output_type -> bucketring.peer.v1.BulkDone
-	52, // [52:55] is the sub-list for method output_type
-	49, // [49:52] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	23, // 14: bucketring.peer.v1.Msg.take:type_name -> bucketring.peer.v1.Take
+	24, // 15: bucketring.peer.v1.Msg.given:type_name -> bucketring.peer.v1.Given
+	25, // 16: bucketring.peer.v1.Msg.ack:type_name -> bucketring.peer.v1.Ack
+	26, // 17: bucketring.peer.v1.Msg.who:type_name -> bucketring.peer.v1.Who
+	27, // 18: bucketring.peer.v1.Msg.iam:type_name -> bucketring.peer.v1.Iam
+	28, // 19: bucketring.peer.v1.Msg.held:type_name -> bucketring.peer.v1.Held
+	29, // 20: bucketring.peer.v1.Msg.nudge:type_name -> bucketring.peer.v1.Nudge
+	30, // 21: bucketring.peer.v1.Msg.offer:type_name -> bucketring.peer.v1.Offer
+	31, // 22: bucketring.peer.v1.Msg.bye:type_name -> bucketring.peer.v1.Bye
+	32, // 23: bucketring.peer.v1.Msg.clear:type_name -> bucketring.peer.v1.Clear
+	33, // 24: bucketring.peer.v1.Msg.repl:type_name -> bucketring.peer.v1.Repl
+	34, // 25: bucketring.peer.v1.Msg.hear:type_name -> bucketring.peer.v1.Hear
+	35, // 26: bucketring.peer.v1.Msg.confirm:type_name -> bucketring.peer.v1.Confirm
+	22, // 27: bucketring.peer.v1.Msg.undeny:type_name -> bucketring.peer.v1.Undeny
+	19, // 28: bucketring.peer.v1.Msg.ask:type_name -> bucketring.peer.v1.Ask
+	20, // 29: bucketring.peer.v1.Msg.slice:type_name -> bucketring.peer.v1.Slice
+	21, // 30: bucketring.peer.v1.Msg.have:type_name -> bucketring.peer.v1.Have
+	18, // 31: bucketring.peer.v1.Msg.holdings:type_name -> bucketring.peer.v1.Holdings
+	17, // 32: bucketring.peer.v1.Msg.repls:type_name -> bucketring.peer.v1.Repls
+	5,  // 33: bucketring.peer.v1.Repls.defs:type_name -> bucketring.peer.v1.Def
+	43, // 34: bucketring.peer.v1.Holdings.groups:type_name -> bucketring.peer.v1.Holdings.Group
+	5,  // 35: bucketring.peer.v1.Ask.defs:type_name -> bucketring.peer.v1.Def
+	9,  // 36: bucketring.peer.v1.Slice.limits:type_name -> bucketring.peer.v1.LimitState
+	37, // 37: bucketring.peer.v1.Given.copy:type_name -> bucketring.peer.v1.Copy
+	36, // 38: bucketring.peer.v1.Given.hint:type_name -> bucketring.peer.v1.Ref
+	36, // 39: bucketring.peer.v1.Iam.fwd:type_name -> bucketring.peer.v1.Ref
+	37, // 40: bucketring.peer.v1.Iam.copies:type_name -> bucketring.peer.v1.Copy
+	36, // 41: bucketring.peer.v1.Offer.back:type_name -> bucketring.peer.v1.Ref
+	37, // 42: bucketring.peer.v1.Offer.copy:type_name -> bucketring.peer.v1.Copy
+	37, // 43: bucketring.peer.v1.Repl.copy:type_name -> bucketring.peer.v1.Copy
+	28, // 44: bucketring.peer.v1.Confirm.held:type_name -> bucketring.peer.v1.Held
+	38, // 45: bucketring.peer.v1.Copy.state:type_name -> bucketring.peer.v1.State
+	5,  // 46: bucketring.peer.v1.State.defs:type_name -> bucketring.peer.v1.Def
+	39, // 47: bucketring.peer.v1.State.records:type_name -> bucketring.peer.v1.Record
+	42, // 48: bucketring.peer.v1.State.reserved:type_name -> bucketring.peer.v1.Reserved
+	40, // 49: bucketring.peer.v1.Record.marks:type_name -> bucketring.peer.v1.Mark
+	41, // 50: bucketring.peer.v1.Mark.leases:type_name -> bucketring.peer.v1.Lease
+	3,  // 51: bucketring.peer.v1.Peer.Link:input_type -> bucketring.peer.v1.Frame
+	1,  // 52: bucketring.peer.v1.Peer.Tell:input_type -> bucketring.peer.v1.Piece
+	11, // 53: bucketring.peer.v1.Peer.Bulk:input_type -> bucketring.peer.v1.Chunk
+	3,  // 54: bucketring.peer.v1.Peer.Link:output_type -> bucketring.peer.v1.Frame
+	2,  // 55: bucketring.peer.v1.Peer.Tell:output_type -> bucketring.peer.v1.Told
+	13, // 56: bucketring.peer.v1.Peer.Bulk:output_type -> bucketring.peer.v1.BulkDone
+	54, // [54:57] is the sub-list for method output_type
+	51, // [51:54] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_transport_peerpb_peer_proto_init() }
@@ -3915,6 +3991,7 @@ func file_transport_peerpb_peer_proto_init() {
 		(*Msg_Slice)(nil),
 		(*Msg_Have)(nil),
 		(*Msg_Holdings)(nil),
+		(*Msg_Repls)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3922,7 +3999,7 @@ func file_transport_peerpb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_transport_peerpb_peer_proto_rawDesc), len(file_transport_peerpb_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   42,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

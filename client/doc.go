@@ -1,7 +1,8 @@
 // Package client is for programs that ask bucketring.
 //
 // A [Client] is a bucketring.Limiter that knows several nodes and asks the next
-// one when a node cannot be reached. Any node answers for any key.
+// one when a node cannot be reached. Any node answers for any key; once answers have
+// said who owns one, the client asks there, and nobody has to forward the call.
 //
 //	lim, err := client.Dial(ctx, client.Config{Addrs: []string{"127.0.0.1:7751"}})
 //	d, err := lim.Take(ctx, bucketring.Request{Key: "alice", Limits: perMinute, Cost: 1})

@@ -120,16 +120,17 @@ func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.D
 	return bucketring.Decision{}, failed
 }
 
-// leave has calls that began at a node that failed begin at the next one that has not.
+// leave has calls that began at a node that failed begin at the next one that is not known
+// to have failed, or else at the next one.
 func (c *Client) leave(no uint32) {
 	c.guide.fail(no)
 	count := uint32(len(c.nodes))
 	next := (no + 1) % count
-	for range count - 1 {
-		if c.guide.isUp(next) {
+	for i := uint32(1); i < count; i++ {
+		if one := (no + i) % count; c.guide.isUp(one) {
+			next = one
 			break
 		}
-		next = (next + 1) % count
 	}
 	c.next.CompareAndSwap(no, next)
 }

@@ -118,9 +118,9 @@ func (g *guide) fail(no uint32) {
 	}
 }
 
-// isUp reports whether a node has not failed since its last answer, as far as it is known.
+// isUp reports whether a node is not passed over at present.
 func (g *guide) isUp(no uint32) bool {
-	return g == nil || int(no) >= len(g.nodes) || g.nodes[no].until.Load() == 0
+	return g == nil || int(no) >= len(g.nodes) || g.now() >= g.nodes[no].until.Load()
 }
 
 // learn takes from a node's answer what it is called and who owns the key.

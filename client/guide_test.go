@@ -138,6 +138,46 @@ func TestOwnerThatFails(t *testing.T) {
 	})
 }
 
+// TestOwnerThatHangsAfterAllHaveFailed: calls go on elsewhere, though nobody else has
+// answered since.
+func TestOwnerThatHangsAfterAllHaveFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		o, nodes := startOwners(w, 1)
+		c := w.dialed(false)
+		for _, n := range nodes {
+			n.set(away)
+		}
+		if _, err := c.Take(t.Context(), keyed(0)); !errors.Is(err, bucketring.ErrUnavailable) {
+			t.Fatalf("Take = %v, want it unavailable", err)
+		}
+		for i, n := range nodes {
+			n.set(o.at("node-" + string(rune('a'+i))))
+		}
+		time.Sleep(client.PassedOver)
+		for range 3 {
+			mustTake(t, c, keyed(0)) // a's
+		}
+		nodes[0].set(func(ctx context.Context, _ bucketring.Request) (bucketring.Decision, error) {
+			<-ctx.Done()
+			return bucketring.Decision{}, ctx.Err()
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := c.Take(ctx, keyed(0)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("Take from a node that hangs = %v, want its deadline", err)
+		}
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			if d, err := c.Take(ctx, keyed(0)); err != nil || d.Node == "node-a" {
+				t.Errorf("Take after that = %+v, %v, want another node's answer", d, err)
+			}
+			cancel()
+		}
+		_ = c.Close()
+	})
+}
+
 // TestSticky asks one node for all.
 func TestSticky(t *testing.T) {
 	w := newWorld(t)

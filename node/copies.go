@@ -16,8 +16,11 @@ import (
 const (
 	// packedWire is the version of the wire that knows Repls and Holdings.
 	packedWire = 2
-	// packedCopies is the size at which a message is full.
+	// packedCopies is the size at which a message is full, of which a limit takes about
+	// defBytes: it must not become one that travels apart from those that follow.
 	packedCopies = 16 << 10
+	defBytes     = 64
+	leastRecord  = 5 // bytes
 )
 
 // A copyPacker makes the messages of one beat for one node.
@@ -33,13 +36,17 @@ type packedCopy struct {
 }
 
 // packs reports whether a state is of the plain form: rates, and of each what the present
-// lineage has counted.
+// lineage has counted. One that would fill a message goes by itself.
 func packs(s *bucket.State) bool {
 	if len(s.Reserved) > 0 {
 		return false
 	}
+	size := 0
 	for i := range s.Records {
 		r := &s.Records[i]
+		if size += len(r.Key) + 8*leastRecord; size > packedCopies/2 {
+			return false
+		}
 		if r.Limit == nil || r.Limit.Kind != bucketring.KindRate || len(r.Marks) != 1 {
 			return false
 		}
@@ -136,7 +143,7 @@ func readCopies(m *peerpb.Repls, now bucket.Now) (all []packedCopy) {
 	for len(r.b) > 0 {
 		part, s := r.number(), &bucket.State{Gen: r.number(), Lineage: r.number(), Seq: r.number()}
 		count := r.number()
-		if r.bad || part >= ring.Partitions || count > uint64(len(r.b)) { // a record has bytes
+		if r.bad || part >= ring.Partitions || count > uint64(len(r.b)/leastRecord) || len(all) == ring.Partitions {
 			break
 		}
 		s.Records = make([]bucket.Record, 0, count)
@@ -173,7 +180,7 @@ func (m *mover) packCopy(to handover.Node, part uint32, s *bucket.State, now buc
 	}
 	p.add(part, s, now)
 	m.stats.copied(len(s.Records))
-	if len(p.msg.Changes) >= packedCopies {
+	if len(p.msg.Changes)+defBytes*len(p.msg.Defs) >= packedCopies {
 		m.sendPacked(to, p)
 	}
 	return true
@@ -190,6 +197,7 @@ func (m *mover) sendCopies() {
 }
 
 func (m *mover) sendPacked(to handover.Node, p *copyPacker) {
-	m.send(to, &peerpb.Msg{Of: &peerpb.Msg_Repls{Repls: p.msg}})
-	p.msg, p.defs = nil, nil
+	msg := p.msg
+	p.msg, p.defs = nil, nil // what is sent must not change
+	m.send(to, &peerpb.Msg{Of: &peerpb.Msg_Repls{Repls: msg}})
 }

@@ -65,6 +65,6 @@ func (m *mover) moveStats() MoveStats {
 	return MoveStats{
 		In: s.in.Load(), Out: s.out.Load(), Frozen: s.frozen.Load(), Longest: time.Duration(s.longest.Load()),
 		TookOver: time.Duration(s.took.Load()),
-		Copied:   s.copies.Load(), Acting: s.acting.Load(), Pauses: s.pauses.Load(), Here: here, Panics: s.panics.Load(), Guarded: guarded, Lag: lag,
+		Copied:   s.copies.Load(), Uncopied: s.uncopied.Load(), Acting: s.acting.Load(), Pauses: s.pauses.Load(), Here: here, Panics: s.panics.Load(), Guarded: guarded, Lag: lag,
 	}
 }

@@ -66,6 +66,7 @@ func (c *copies) allAgain(m *mover) {
 // whether something has changed.
 func (m *mover) replicate(now bucket.Now) (changed bool) {
 	m.copies.relinked(m)
+	m.sendCopies() // if a panic has kept some
 	for _, c := range m.local.table.Changes(now) {
 		changed = true
 		m.local.disk.add(c.Partition, c.State)

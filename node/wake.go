@@ -155,7 +155,7 @@ func (m *mover) heardOther(from handover.Node, msg *peerpb.Msg, now bucket.Now) 
 		copies := readCopies(of.Repls, now)
 		return func() {
 			for _, c := range copies {
-				m.replicated(from, c.part, false, c.copy)
+				m.carefully(func() { m.replicated(from, c.part, false, c.copy) })
 			}
 		}
 	case *peerpb.Msg_Hear:

@@ -12,6 +12,7 @@ import (
 
 const (
 	maxMessages  = 64 << 10  // that wait on a link; more are lost
+	maxWaiting   = 32 << 20  // bytes of copies among them
 	messageBytes = 128 << 10 // of messages, at which a frame ends
 	bulkFrom     = 32 << 10  // bytes of a message that does not travel on the link
 )
@@ -102,9 +103,13 @@ func (p *peer) send(boot uint64, m *peerpb.Msg) {
 	}
 	p.mu.Lock()
 	switch {
-	case len(p.messages) < maxMessages:
+	case len(p.messages) < maxMessages && p.copies < maxWaiting:
 		p.messages = append(p.messages, spoken...)
-		p.lossy = false
+		p.copies += copyBytes(m)
+		if p.lossy {
+			p.lossy = false
+			p.sessions.Add(1) // what was to begin anew may have been lost as well
+		}
 	case !p.lossy:
 		p.lossy = true
 		p.sessions.Add(1) // whoever copies must begin anew
@@ -128,6 +133,11 @@ func oneByOne(h *peerpb.Holdings) (all []*peerpb.Msg) {
 	return all
 }
 
+// copyBytes is about the size of a message that may be large.
+func copyBytes(m *peerpb.Msg) int {
+	return len(m.GetRepls().GetChanges())
+}
+
 // nextMessages returns the next messages to send.
 func (p *peer) nextMessages() (msgs []*peerpb.Msg, more bool) {
 	p.mu.Lock()
@@ -138,6 +148,7 @@ func (p *peer) nextMessages() (msgs []*peerpb.Msg, more bool) {
 			break
 		}
 		size += proto.Size(m) + 4
+		p.copies -= copyBytes(m)
 		taken++
 	}
 	msgs, p.messages = p.messages[:taken:taken], p.messages[taken:]

@@ -53,6 +53,7 @@ type peer struct {
 	lastID  uint64               // guarded by mu
 
 	messages []*peerpb.Msg // not sent yet; guarded by mu
+	copies   int           // bytes of copies among them; guarded by mu
 	lossy    bool          // the last message was lost; guarded by mu
 	bulk     bulk
 
@@ -177,7 +178,7 @@ func (p *peer) dequeue() (calls []*outgoing, more bool) {
 func (p *peer) requeue() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queue, p.queued, p.messages = p.queue[:0], 0, nil
+	p.queue, p.queued, p.messages, p.copies = p.queue[:0], 0, nil, 0
 	for _, o := range p.pending {
 		p.queue = append(p.queue, o)
 		p.queued += o.held

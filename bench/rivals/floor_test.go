@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -64,16 +65,27 @@ func startBare(tb testing.TB, door string) (*server, string) {
 	return s, listening(tb, read)[door]
 }
 
-func overBareGRPC(tb testing.TB) (*server, remote) {
-	s, addr := startBare(tb, "grpc")
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		tb.Fatal(err)
+func overBareGRPC(tb testing.TB) (*server, remote) { return overBares(tb, 1) }
+
+// overBares asks several bare servers in turn: what it costs that callers are spread over
+// so many processes.
+func overBares(tb testing.TB, count int) (all *server, ask remote) {
+	all = &server{}
+	var apis []limitpb.LimiterClient
+	for range count {
+		s, addr := startBare(tb, "grpc")
+		all.cmds = append(all.cmds, s.cmds...)
+		conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { _ = conn.Close() })
+		apis = append(apis, limitpb.NewLimiterClient(conn))
 	}
-	tb.Cleanup(func() { _ = conn.Close() })
-	api := limitpb.NewLimiterClient(conn)
-	return s, func(ctx context.Context, keys []string) (passed int, err error) {
+	var next atomic.Uint32
+	return all, func(ctx context.Context, keys []string) (passed int, err error) {
 		for _, key := range keys {
+			api := apis[int(next.Add(1))%count]
 			if _, err := api.Take(ctx, &limitpb.TakeRequest{Key: key, Limit: "1000000000/1d"}); err != nil {
 				return passed, err
 			}

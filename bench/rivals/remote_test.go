@@ -185,6 +185,7 @@ var asking = []struct {
 	{"bucketring_resp", overRESP},
 	{"bucketring_http", overHTTP},
 	{"floor_grpc", overBareGRPC},
+	{"floor_grpc_3_servers", func(tb testing.TB) (*server, remote) { return overBares(tb, 3) }},
 	{"floor_http", overBareHTTP},
 	{"redis_rate", overRedisRate},
 	{"redis_incr", overINCR},

@@ -78,10 +78,9 @@ func Dial(_ context.Context, cfg Config) (*Client, error) {
 }
 
 // Take asks the node that owns the key, if an answer has said which, or else the one that
-// answered last; and each other one once if that fails. A
-// rate may be charged twice then, for a call that was lost on its way, which only
-// denies; leases and reservations are made once, and the other verbs can be
-// repeated. Not so a refund or an addition to a level: only one node is asked for
+// answered last; and each other one once if that fails. A rate may be charged twice then,
+// for a call that was lost on its way, which only denies; leases and reservations are made
+// once, and the other verbs can be repeated. Not so a refund or an addition to a level: only one node is asked for
 // it. After such a failure, and after a call that ran out of time, the next call
 // begins at another node.
 func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {

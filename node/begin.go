@@ -77,9 +77,9 @@ type begun struct {
 	waiter  bucketring.Waiter
 }
 
-// Begin has another node decide a take that brings its limits along, within the budget of
-// its caller, 0 for none, and tells w. req must not change until then. If nothing has begun,
-// Take is to be called: whatever is not plain takes that way.
+// Begin has another node decide a take that TakeNow has left, within the budget of its caller,
+// 0 for none, and tells w. req must not change until then. If nothing has begun, Take is to
+// be called: whatever does not bring its limits along, or is wrong, goes that way.
 func (d *door) Begin(budget time.Duration, req *bucketring.Request, w bucketring.Waiter) (begins bool) {
 	n := d.node
 	if req.Namespace != "" || req.Verb != bucketring.VerbTake || n.cfg.Peers == nil || leases(req.Limits) || checkInline(req) != nil {

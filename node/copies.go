@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// packedWire is the version of the wire that knows Repls and Holdings.
-	packedWire = 2
 	// packedCopies is the size at which a message is full, of which a limit takes about
 	// defBytes: it must not become one that travels apart from those that follow.
 	packedCopies = 16 << 10
@@ -167,7 +165,7 @@ func readCopies(m *peerpb.Repls, now bucket.Now) (all []packedCopy) {
 
 // packCopy has a change leave with the others of this beat, if it can.
 func (m *mover) packCopy(to handover.Node, part uint32, s *bucket.State, now bucket.Now) bool {
-	if !packs(s) || m.msgs.Wire(m.view.members[to].Addr, to.Boot) < packedWire {
+	if !packs(s) || !m.packsFor(to) {
 		return false
 	}
 	if m.copies.packers == nil {

@@ -40,12 +40,26 @@ func (h *holdings) add(to handover.Node, one handover.Held) {
 	p.last[g] = one.Part
 }
 
-// tellHoldings sends what was added.
+// tellHoldings sends what was added, one by one to a node that knows nothing else.
 func (m *mover) tellHoldings() {
 	for to, p := range m.holdings {
-		m.send(to, &peerpb.Msg{Of: &peerpb.Msg_Holdings{Holdings: &p.msg}})
+		if m.packsFor(to) {
+			m.send(to, &peerpb.Msg{Of: &peerpb.Msg_Holdings{Holdings: &p.msg}})
+			continue
+		}
+		for _, one := range allHeld(&p.msg) {
+			m.send(to, &peerpb.Msg{Of: &peerpb.Msg_Held{Held: toHeld(one)}})
+		}
 	}
 	clear(m.holdings)
+}
+
+// packedWire is the version of the wire that knows Holdings and Repls.
+const packedWire = 2
+
+// packsFor reports whether a node reads packed messages. One without a link gets none.
+func (m *mover) packsFor(to handover.Node) bool {
+	return m.msgs.Wire(m.view.members[to].Addr, to.Boot) >= packedWire
 }
 
 // allHeld reads them. What comes after a partition that there is not is left out.

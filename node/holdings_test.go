@@ -37,6 +37,42 @@ func TestHoldings(t *testing.T) {
 	}
 }
 
+// A speaker keeps what is sent to nodes that speak a version of the wire.
+type speaker struct {
+	Messages
+	wire uint32
+	sent *[]*peerpb.Msg
+}
+
+func (s speaker) Wire(string, uint64) uint32 { return s.wire }
+
+func (s speaker) Send(_ string, _ uint64, m *peerpb.Msg) { *s.sent = append(*s.sent, m) }
+
+// TestHoldingsForOlderNodes: they know Held alone, and are told the same.
+func TestHoldingsForOlderNodes(t *testing.T) {
+	to := handover.Node{Name: "n2", Boot: 1}
+	want := []handover.Held{{Part: 0, Gen: 7, Lineage: 9}, {Part: 3, Gen: 7, Lineage: 9}, {Part: 2, Gen: 8, Lineage: 9}}
+	for wire, messages := range map[uint32]int{1: 3, 2: 1} {
+		var sent []*peerpb.Msg
+		m := &mover{msgs: speaker{wire: wire, sent: &sent}, view: &ringView{members: map[handover.Node]ring.Member{to: {Name: "n2"}}}}
+		for _, one := range want {
+			m.holdings.add(to, one)
+		}
+		m.tellHoldings()
+		m.tellHoldings() // there is nothing left
+		var told []handover.Held
+		for _, msg := range sent {
+			if held := msg.GetHeld(); held != nil {
+				told = append(told, fromHeld(held))
+			}
+			told = append(told, allHeld(msg.GetHoldings())...)
+		}
+		if diff := cmp.Diff(want, told); diff != "" || len(sent) != messages {
+			t.Errorf("wire %d: %d messages, want %d; held (-want +told):\n%s", wire, len(sent), messages, diff)
+		}
+	}
+}
+
 // TestHoldingsFromOutside: no message names a partition that there is not, or takes much.
 func TestHoldingsFromOutside(t *testing.T) {
 	many := make([]uint32, 100_000)

@@ -136,8 +136,5 @@ func FromTake(verb bucketring.Verb, m *limitpb.TakeRequest) (bucketring.Request,
 	return new(parser).fromTake(verb, m)
 }
 
-// OneByOne is what peers are told that do not know Holdings.
-var OneByOne = oneByOne
-
 // MaxWaiting bounds the bytes of copies that wait on a link.
 const MaxWaiting = maxWaiting

@@ -96,15 +96,10 @@ func (p *peer) send(boot uint64, m *peerpb.Msg) {
 		p.bulk.push(m)
 		return
 	}
-	spoken := []*peerpb.Msg{m}
-	holdings, routine := m.GetOf().(*peerpb.Msg_Holdings)
-	if routine && p.wire.Load() < 2 {
-		spoken = oneByOne(holdings.Holdings)
-	}
 	p.mu.Lock()
 	switch {
 	case len(p.messages) < maxMessages && p.copies < maxWaiting:
-		p.messages = append(p.messages, spoken...)
+		p.messages = append(p.messages, m)
 		p.copies += copyBytes(m)
 		if p.lossy {
 			p.lossy = false
@@ -115,22 +110,10 @@ func (p *peer) send(boot uint64, m *peerpb.Msg) {
 		p.sessions.Add(1) // whoever copies must begin anew
 	}
 	p.mu.Unlock()
-	if !routine { // else it is told at rest, too
+	if _, routine := m.GetOf().(*peerpb.Msg_Holdings); !routine { // that is told at rest, too
 		p.stir()
 	}
 	p.notify()
-}
-
-// oneByOne is what peers understand that do not know Holdings.
-func oneByOne(h *peerpb.Holdings) (all []*peerpb.Msg) {
-	for _, g := range h.GetGroups() {
-		part := uint32(0)
-		for _, gap := range g.GetGaps() {
-			part += gap
-			all = append(all, &peerpb.Msg{Of: &peerpb.Msg_Held{Held: &peerpb.Held{Part: part, Gen: g.GetGen(), Lineage: g.GetLineage()}}})
-		}
-	}
-	return all
 }
 
 // copyBytes is about the size of a message that may be large.

@@ -61,8 +61,8 @@ func (l *leaving) begin(ready func()) bool {
 	case <-l.began:
 		return false
 	default:
-		close(l.began)
 		ready()
+		close(l.began)
 		return true
 	}
 }
@@ -81,6 +81,7 @@ func (s *server) handOver(ctx context.Context) {
 	<-s.leaving.done
 }
 
+// giveAll tells the others that this node leaves, and waits until they have what it held.
 func (s *server) giveAll(ctx context.Context) {
 	s.doors.notServing()
 	c := s.cluster.Load()

@@ -22,10 +22,13 @@ const (
 	KindLevel
 	// KindCap compares the cost of one call and counts nothing.
 	KindCap
+	// KindRegister is a few numbers that a Step changes. Only doors have such limits; they
+	// have no text form.
+	KindRegister
 	numKinds
 )
 
-var kindNames = [...]string{"rate", "concurrency", "level", "cap"}
+var kindNames = [...]string{"rate", "concurrency", "level", "cap", "register"}
 
 // String returns the kind's name as it is written in policies.
 func (k Kind) String() string {
@@ -283,6 +286,8 @@ func (l *Limit) Validate() error {
 		return l.validateRate()
 	case l.Kind == KindCap:
 		return Invalidf("limit %q is a cap, which has no counter", l.Name)
+	case l.Kind == KindRegister:
+		return l.validateRegister()
 	}
 	return l.validateHeld()
 }
@@ -317,6 +322,13 @@ func (l *Limit) validateRate() error {
 func (l *Limit) validateCell() error {
 	if l.Per < time.Second || l.Amount < 1 || l.Burst < 1 || l.Align != 0 || l.Zone != "" || l.TTL != 0 || l.MaxAge != 0 || l.Precision != 0 {
 		return Invalidf("limit %q of algorithm cell needs an amount, a burst and a window of 1s or more, and has nothing else", l.Name)
+	}
+	return nil
+}
+
+func (l *Limit) validateRegister() error {
+	if *l != (Limit{Name: l.Name, ID: l.ID, Kind: l.Kind}) || l.ID == 0 {
+		return Invalidf("limit %q is a register, which has an id and nothing else", l.Name)
 	}
 	return nil
 }

@@ -25,7 +25,8 @@ func TestNamesOfEnums(t *testing.T) {
 		{bucketring.KindConcurrency, "concurrency"},
 		{bucketring.KindLevel, "level"},
 		{bucketring.KindCap, "cap"},
-		{bucketring.Kind(4), "kind(4)"},
+		{bucketring.KindRegister, "register"},
+		{bucketring.Kind(5), "kind(5)"},
 		{bucketring.TokenBucket, "token_bucket"},
 		{bucketring.FixedWindow, "fixed_window"},
 		{bucketring.SlidingWindow, "sliding_window"},
@@ -53,7 +54,8 @@ func TestNamesOfEnums(t *testing.T) {
 		{bucketring.VerbAdd, "add"},
 		{bucketring.VerbSet, "set"},
 		{bucketring.VerbUsage, "usage"},
-		{bucketring.Verb(10), "verb(10)"},
+		{bucketring.VerbStep, "step"},
+		{bucketring.Verb(11), "verb(11)"},
 		{bucketring.SourceOwner, "owner"},
 		{bucketring.SourceReplica, "replica"},
 		{bucketring.SourceLease, "lease"},
@@ -231,7 +233,7 @@ func TestHeldLimitValidate(t *testing.T) {
 		{"level with a ttl", held(bucketring.KindLevel, time.Minute, nothing), "a ttl, which only concurrency limits have"},
 		{"level with a window", held(bucketring.KindLevel, 0, func(l *bucketring.Limit) { l.Per = day }), "is a level limit, " + noWindow},
 		{"cap", held(bucketring.KindCap, 0, nothing), "is a cap, which has no counter"},
-		{"unknown kind", held(4, 0, nothing), "has the unknown kind 4"},
+		{"unknown kind", held(5, 0, nothing), "has the unknown kind 5"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { checkInvalid(t, tt.l.Validate(), tt.want) })

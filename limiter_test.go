@@ -28,7 +28,7 @@ func TestRequestValidate(t *testing.T) {
 			"renew takes no key and limit: it is about ids, or about a namespace"},
 		{"verb about a namespace", bucketring.Request{Verb: bucketring.VerbUsage, Key: "k", Limits: minute},
 			"usage takes no key and limit: it is about ids, or about a namespace"},
-		{"first unknown verb", bucketring.Request{Verb: 10, Key: "k", Limits: minute}, "unknown verb 10"},
+		{"first unknown verb", bucketring.Request{Verb: 11, Key: "k", Limits: minute}, "unknown verb 11"},
 		{"fraction of a token", bucketring.Request{Key: "k", Limits: minute, CostNanos: 1}, ""},
 		{"negative fraction", bucketring.Request{Key: "k", Limits: minute, CostNanos: -1},
 			"cost is 0, it must be 0 or more: use refund to give tokens back"},

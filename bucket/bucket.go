@@ -16,7 +16,7 @@ type Now struct {
 // An Op is what a call wants of one counter. What a verb has no use for is
 // ignored.
 type Op struct {
-	Verb bucketring.Verb // take, peek, refund, reset; for levels also add and set
+	Verb bucketring.Verb // take, peek, refund, reset; for levels also add and set; step
 	// N is a number of tokens in the limit's precision, 0 or more; for VerbAdd also
 	// less.
 	N int64
@@ -33,6 +33,13 @@ type Op struct {
 	// Force has a take of a rate charged even if there is no room. With a Window it
 	// counts there, or not at all.
 	Force bool
+	// Step is what VerbStep runs, and has its answer afterwards. Registers only.
+	Step *Stepping
+}
+
+// leavesTrace reports whether an op that was carried out has changed its bucket.
+func (op *Op) leavesTrace(res *Result) bool {
+	return res.Allowed && op.Verb != bucketring.VerbPeek && (op.Step == nil || op.Step.changed)
 }
 
 // need is how many tokens a rate must have for a take of op.

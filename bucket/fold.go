@@ -19,6 +19,8 @@ func (r *rule) fold(marks []Mark, now Now) Mark {
 		return foldLeases(marks)
 	case r.limit.Kind == bucketring.KindLevel:
 		return foldLevel(marks)
+	case r.limit.Kind == bucketring.KindRegister:
+		return foldRegister(marks)
 	case r.limit.Refills():
 		return r.foldMissing(marks, now)
 	case r.limit.Algorithm == bucketring.SlidingWindow:
@@ -60,7 +62,7 @@ func (r *rule) together(a, b int64) bool {
 func (r *rule) unfold(total Mark, others []Mark, now Now) Mark {
 	own := total
 	switch {
-	case r.limit.Kind == bucketring.KindConcurrency:
+	case r.limit.Kind == bucketring.KindConcurrency || r.limit.Kind == bucketring.KindRegister:
 	case r.limit.Kind == bucketring.KindLevel:
 		own.N -= own.Part
 		for i := range others {
@@ -188,6 +190,10 @@ func (b *bucket) total(now Now) Mark {
 		defer b.wide.mu.Unlock()
 		l := b.wide.level
 		return Mark{At: l.version, N: l.n, Part: l.base}
+	case r.limit.Kind == bucketring.KindRegister:
+		b.wide.mu.Lock()
+		defer b.wide.mu.Unlock()
+		return b.wide.register.mark()
 	case r.limit.Refills():
 		return b.missing(now)
 	case r.limit.Align == bucketring.AlignFirstRequest:
@@ -222,6 +228,8 @@ func (b *bucket) put(m Mark, now Now) {
 	case r.limit.Kind == bucketring.KindConcurrency:
 	case r.limit.Kind == bucketring.KindLevel:
 		b.wide.level = level{n: m.N, version: m.At, base: m.Part}
+	case r.limit.Kind == bucketring.KindRegister:
+		b.wide.register.putMark(m, now)
 	case r.limit.Refills():
 		b.putMissing(m, now)
 	case r.limit.Align == bucketring.AlignFirstRequest:

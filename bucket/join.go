@@ -144,12 +144,13 @@ func (r *Record) marks(rule *rule, t *Table, now Now) []Mark {
 // remembered leaves out the marks of other lineages that say nothing more: they would
 // change nothing if they came again.
 func (r *rule) remembered(marks []Mark, now Now) []Mark {
-	if r.limit.Kind == bucketring.KindConcurrency || r.limit.Kind == bucketring.KindRate && r.limit.Refills() {
+	kind := r.limit.Kind
+	if kind == bucketring.KindConcurrency || kind == bucketring.KindRegister || kind == bucketring.KindRate && r.limit.Refills() {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(marks), func(m Mark) bool {
 		switch {
-		case r.limit.Kind == bucketring.KindLevel:
+		case kind == bucketring.KindLevel:
 			return false
 		case r.limit.Algorithm == bucketring.SlidingWindow:
 			return m.At+r.slots <= r.slot(r.wall(now))

@@ -39,6 +39,7 @@ type Record struct {
 //	sliding       newest slot          -                 -     and Slots
 //	level         version              change since Part the value that was set
 //	concurrency   -                    -                 -     and Leases
+//	register      when written, wall   longest life      until when it is good, and Slots
 //
 // A window may have less than nothing used: where a reset took back what another
 // lineage had counted.

@@ -184,7 +184,7 @@ func (t *Table) try(hash uint64, op *Op, c *Counter, now Now, res *Result) (b *b
 	if !b.do(op, now, res) {
 		return b, false
 	}
-	if res.Allowed && op.Verb != bucketring.VerbPeek && t.changes.on.Load() {
+	if op.leavesTrace(res) && t.changes.on.Load() {
 		t.note(c.Partition, b)
 	}
 	return b, true
@@ -227,7 +227,7 @@ func (c *call) changes(b *bucket) bool {
 		if 0 < c.op.N && c.op.N <= c.Limit.Capacity() || c.op.N < 0 && b != nil {
 			return true
 		}
-	case bucketring.VerbSet:
+	case bucketring.VerbSet, bucketring.VerbStep:
 		return true
 	case bucketring.VerbRefund, bucketring.VerbReset:
 		if b != nil {
@@ -276,6 +276,8 @@ func (t *Table) doLocked(p *part, hash uint64, c call) (res Result) {
 	}
 	r := t.rules.get(*c.Limit)
 	switch {
+	case old == nil && c.op.Step != nil:
+		return t.firstStepLocked(p, r, hash, &c)
 	case !c.changes(old):
 		return t.look(old, r, c)
 	case old != nil:
@@ -353,6 +355,9 @@ func (b *bucket) size() int64 {
 	size := int64(bucketSize + (len(b.key)+15)&^15)
 	if b.wide != nil {
 		size += wideSize + int64(len(b.wide.slots.counts))*8
+		if b.rule.limit.Kind == bucketring.KindRegister {
+			size += registerSize
+		}
 	}
 	return size
 }

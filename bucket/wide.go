@@ -11,19 +11,23 @@ import (
 // A wide is the state of a counter whose rule has formWide. Which of the parts
 // it uses depends on the kind and the algorithm.
 type wide struct {
-	mu     sync.Mutex // guards all below
-	sealed bool
-	bucket missing // token bucket
-	slots  slots   // sliding and epoch windows
-	first  started // first-request window
-	level  level
-	leases *leases // of KindConcurrency, guarded by the partition's lock instead
+	mu       sync.Mutex // guards all below
+	sealed   bool
+	bucket   missing // token bucket
+	slots    slots   // sliding and epoch windows
+	first    started // first-request window
+	level    level
+	register *register // of KindRegister, else nil
+	leases   *leases   // of KindConcurrency, guarded by the partition's lock instead
 }
 
 func newWide(r *rule) *wide {
 	w := &wide{}
 	if r.limit.Kind == bucketring.KindConcurrency {
 		w.leases = newLeases()
+	}
+	if r.limit.Kind == bucketring.KindRegister {
+		w.register = new(register)
 	}
 	if r.slots > 0 {
 		w.slots.counts = make([]int64, r.slots)
@@ -47,6 +51,8 @@ func (w *wide) stepLocked(r *rule, op *Op, now Now, res *Result) {
 	switch {
 	case r.limit.Kind == bucketring.KindLevel:
 		w.level.step(r, op, res)
+	case r.limit.Kind == bucketring.KindRegister:
+		w.register.step(op, now, res)
 	case r.limit.Refills():
 		w.bucket.step(r, op, now, res)
 	case r.limit.Align == bucketring.AlignFirstRequest:
@@ -75,6 +81,8 @@ func (w *wide) unusedLocked(r *rule, now Now) bool {
 		return len(w.leases.held) == 0
 	case r.limit.Kind == bucketring.KindLevel:
 		return w.level == level{}
+	case r.limit.Kind == bucketring.KindRegister:
+		return w.register.unused(now)
 	case r.limit.Refills():
 		w.bucket.advance(r, now)
 		return w.bucket.whole == 0 && w.bucket.frac == 0

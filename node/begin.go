@@ -82,7 +82,7 @@ type begun struct {
 // be called: whatever does not bring its limits along, or is wrong, goes that way.
 func (d *door) Begin(budget time.Duration, req *bucketring.Request, w bucketring.Waiter) (begins bool) {
 	n := d.node
-	if req.Namespace != "" || req.Verb != bucketring.VerbTake || n.cfg.Peers == nil || leases(req.Limits) || checkInline(req) != nil {
+	if req.Namespace != "" || req.Verb != bucketring.VerbTake || n.cfg.Peers == nil || leases(req.Limits) || n.local.checkInline(req) != nil {
 		return false
 	}
 	hash := n.local.placer.Key("", req.Key)

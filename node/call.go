@@ -24,6 +24,8 @@ type call struct {
 	limits  []bucketring.Limit
 	charges []bucketring.Charge // in place of the three above
 	version int64
+	steps   bucketring.Steps
+	args    []int64 // of a step
 
 	spent func(bucketring.Charge) int64 // what a new counter lacks; nil for nothing
 
@@ -35,7 +37,7 @@ type call struct {
 func callOf(req *bucketring.Request) call {
 	return call{
 		verb: req.Verb, each: req.Each, key: req.Key, cost: req.Cost, limits: req.Limits,
-		charges: req.Charges, version: req.Version,
+		charges: req.Charges, version: req.Version, args: req.Args,
 	}
 }
 
@@ -101,6 +103,10 @@ func (c *call) free(s *bucketring.LimitState, i int) {
 
 // decide decides the call into d, which is empty: nearly every call has one limit.
 func (c *call) decide(d *bucketring.Decision) {
+	if c.verb == bucketring.VerbStep {
+		c.step(d)
+		return
+	}
 	if c.len() != 1 {
 		*d = c.all()
 		return

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,6 +63,8 @@ func durable(l *bucketring.Limit) bool {
 		return true
 	case l.Kind == bucketring.KindConcurrency:
 		return l.TTL >= longLived
+	case l.Kind == bucketring.KindRegister:
+		return false // see longRegister
 	}
 	return l.Per >= longLived
 }
@@ -92,7 +95,7 @@ func entries(part uint32, s *bucket.State) iter.Seq2[string, *bucket.State] {
 		head := bucket.State{Gen: s.Gen, Lineage: s.Lineage, Seq: s.Seq}
 		for i := range s.Records {
 			r := &s.Records[i]
-			if !durable(r.Limit) && !longLeases(r) {
+			if !durable(r.Limit) && !longLeases(r) && !longRegister(r) {
 				continue
 			}
 			one := head
@@ -125,6 +128,14 @@ func longLeases(r *bucket.Record) bool {
 		}
 	}
 	return false
+}
+
+// longRegister reports whether a record is a register that lasts, or has: then its shorter
+// life is worth writing, too. An empty one may be on disk.
+func longRegister(r *bucket.Record) bool {
+	return r.Limit.Kind == bucketring.KindRegister && slices.ContainsFunc(r.Marks, func(m bucket.Mark) bool {
+		return m.N >= int64(longLived) || len(m.Slots) == 0
+	})
 }
 
 // entryKey names a counter: its partition, the limit without its amount, and its key.

@@ -33,6 +33,7 @@ type Local struct {
 
 	accounts *accounts // of what other nodes have lent; nil without mover
 
+	steps   bucketring.Steps
 	refunds refunds          // that were carried out
 	strict  [1024]sync.Mutex // by entity: keeps strict calls with several limits apart
 }
@@ -43,7 +44,7 @@ func newLocal(cfg Config, r *ring.Ring) *Local {
 	bounds := bucket.Config{Partitions: ring.Partitions, MaxKeys: cfg.MaxKeys, MaxBytes: cfg.MaxBytes}
 	away, acting := bounds, bounds
 	away.Closed, acting.Closed, acting.Traced = true, true, true
-	l := &Local{name: cfg.Name, placer: cfg.Placer, clock: newClock(cfg.Now, cfg.Wall), own: bucket.New(bounds), acting: bucket.New(acting)}
+	l := &Local{name: cfg.Name, placer: cfg.Placer, clock: newClock(cfg.Now, cfg.Wall), own: bucket.New(bounds), acting: bucket.New(acting), steps: cfg.Steps}
 	l.ring.Store(r)
 	l.sure.forever()
 	bounds.Lineage = rand.Uint64() // another one at each start
@@ -157,7 +158,7 @@ func (l *Local) place(req *bucketring.Request) (hash uint64, err error) {
 	case req.Namespace != "":
 		return 0, bucketring.Invalidf("a node is asked with limits: whoever takes the call resolves its policy")
 	case req.Charges == nil && !byID(req.Verb):
-		return l.placer.Key("", req.Key), checkInline(req)
+		return l.placer.Key("", req.Key), l.checkInline(req)
 	case req.Partition >= ring.Partitions && !(byID(req.Verb) && req.Partition&^bucketring.Anywhere < ring.Partitions):
 		return 0, bucketring.Invalidf("partition %d does not exist", req.Partition)
 	}
@@ -173,6 +174,8 @@ func validCharge(c *bucketring.Charge, verb bucketring.Verb) error {
 	switch {
 	case c.Limit == nil:
 		return bucketring.Invalidf("a charge has no limit")
+	case c.Limit.Kind == bucketring.KindRegister:
+		return bucketring.Invalidf("limit %q is a register, which has no tokens to %v", c.Limit.Name, verb)
 	case len(c.Key) > bucketring.MaxKeyLen:
 		return bucketring.Invalidf("the key of limit %q has %d bytes, at most %d are allowed", c.Limit.Name, len(c.Key), bucketring.MaxKeyLen)
 	case c.Cost < 0 && verb != bucketring.VerbAdd:
@@ -224,7 +227,7 @@ func (l *Local) act(hash uint64, req *bucketring.Request, d *bucketring.Decision
 // decideIn carries out a call in one table, if the partition is there.
 func (l *Local) decideIn(table *bucket.Table, now bucket.Now, part uint32, hash uint64, req *bucketring.Request, d *bucketring.Decision) (here bool) {
 	c := callOf(req)
-	c.table, c.clock, c.now, c.part = table, l.clock, now, part
+	c.table, c.clock, c.now, c.part, c.steps = table, l.clock, now, part, l.steps
 	if table != l.own && (!l.sure.is(c.now) || l.guarded(part, &c)) {
 		return false
 	}

@@ -35,6 +35,8 @@ type Config struct {
 	// Messages carries the protocol by which partitions move between nodes. Without it
 	// counters do not move, and SetRing alone says which are here.
 	Messages Messages
+	// Steps are how the registers of doors count; nil for none.
+	Steps bucketring.Steps
 	// Store keeps counters of windows of an hour and more, levels and long leases
 	// beyond the process; nil keeps nothing. Restored is what it had at the start.
 	Store    Store
@@ -239,7 +241,7 @@ func (n *Node) Take(ctx context.Context, req bucketring.Request) (d bucketring.D
 	if byID(req.Verb) || req.Namespace != "" {
 		return n.takeOther(ctx, req)
 	}
-	if err := checkInline(&req); err != nil {
+	if err := n.local.checkInline(&req); err != nil {
 		return bucketring.Decision{}, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -265,7 +267,7 @@ func (n *Node) takeOther(ctx context.Context, req bucketring.Request) (bucketrin
 }
 
 // checkInline checks a call that brings its limits along.
-func checkInline(req *bucketring.Request) error {
+func (l *Local) checkInline(req *bucketring.Request) error {
 	switch {
 	case req.Charges != nil:
 		return bucketring.Invalidf("a call cannot bring charges along: give key and limit")
@@ -276,7 +278,10 @@ func checkInline(req *bucketring.Request) error {
 	case req.CostNanos != 0:
 		return bucketring.Invalidf("cost must be a whole number: only policies have limits with decimals")
 	}
-	return req.Validate()
+	if err := req.Validate(); err != nil || req.Verb != bucketring.VerbStep {
+		return err
+	}
+	return l.knowsStep(&req.Limits[0])
 }
 
 // take decides a call that has its limits, where its partition is.

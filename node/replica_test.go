@@ -142,8 +142,8 @@ func TestDiskKeepsWhatLasts(t *testing.T) {
 		}
 		kept[key] = value
 	}
-	if len(kept) != 7 { // not 9/m, nor leases of a minute; a day's and its reservation
-		t.Errorf("%d entries are kept, want 7", len(kept))
+	if len(kept) != 8 { // not 9/m, nor leases or registers of a minute; a day's and its reservation
+		t.Errorf("%d entries are kept, want 8", len(kept))
 	}
 	later := bucket.Now{Mono: int64(monoStart + time.Second), Wall: written.Wall + int64(30*time.Minute)}
 	d.restore(func(yield func(k, v []byte) bool) {
@@ -157,8 +157,8 @@ func TestDiskKeepsWhatLasts(t *testing.T) {
 		yield([]byte("c\xff\xffkey"), kept["?"])
 	}, later)
 	s := d.restored[9]
-	if s == nil || len(s.Records)+len(s.Reserved) != 7 || s.Gen != 7 || s.Lineage != 8 {
-		t.Fatalf("restored %+v, want all 7 of generation 7, lineage 8", s)
+	if s == nil || len(s.Records)+len(s.Reserved) != 8 || s.Gen != 7 || s.Lineage != 8 {
+		t.Fatalf("restored %+v, want all 8 of generation 7, lineage 8", s)
 	}
 	table := bucket.New(bucket.Config{Partitions: 16})
 	table.Join(9, s, later)
@@ -169,6 +169,12 @@ func TestDiskKeepsWhatLasts(t *testing.T) {
 	perDay := bucketring.MustParse("7/d algorithm=fixed_window")[0]
 	if res := table.Do(bucketring.VerbPeek, bucket.Counter{Partition: 9, Key: "k", Limit: &perDay}, later, 0); res.Used != 2 {
 		t.Errorf("a day's window has %d used after the restart, want 2", res.Used)
+	}
+	if was := register(table, 9, "day", later, 1, time.Minute); !slices.Equal(was, []int64{5, -5}) {
+		t.Errorf("a day's register has %v after the restart, want 5 and -5", was)
+	}
+	if shorter := table.Export(9, later); !slices.ContainsFunc(shorter.Records, func(r bucket.Record) bool { return r.Key == "day" && longRegister(&r) }) {
+		t.Errorf("a register that was made to last a minute is not written: the disk would have it last a day")
 	}
 }
 

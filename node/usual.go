@@ -29,14 +29,14 @@ func (n *Node) Now() int64 { return n.local.clock.now().Mono }
 // req was that; else it has done nothing. d is empty before. now is a reading of Now just
 // before, which calls that came together may share.
 func (n *Node) TakeNow(now int64, req *bucketring.Request, d *bucketring.Decision) (done bool) {
-	if req.Namespace != "" || req.Verb > bucketring.VerbReset {
+	if req.Namespace != "" || req.Verb > bucketring.VerbReset && req.Verb != bucketring.VerbStep {
 		return false
 	}
 	hash := n.local.placer.Key("", req.Key)
 	if isUsual(req) && n.local.takeUsual(n.local.clock.at(now), hash, req, d) {
 		return true
 	}
-	if leases(req.Limits) || checkInline(req) != nil {
+	if leases(req.Limits) || n.local.checkInline(req) != nil {
 		return false // Take says what is wrong
 	}
 	return n.local.decideAt(n.local.clock.at(now), hash, req, d) || n.local.spend(hash, req, d) || n.local.remember(hash, req, d)

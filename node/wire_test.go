@@ -35,11 +35,26 @@ func everyKind(t *testing.T, now bucket.Now) *bucket.State {
 	table.Apply(bucket.Op{N: 1, ID: bucketring.ID{1}}, bucket.Counter{Key: "k", Limit: leases}, now)
 	table.Apply(bucket.Op{Verb: bucketring.VerbSet, N: 40, Version: 3}, bucket.Counter{Key: "k", Limit: level}, now)
 	table.Apply(bucket.Op{N: 2, ID: bucketring.ID{2}}, bucket.Counter{Key: "k", Limit: twoDays}, now)
+	for key, life := range map[string]time.Duration{"day": 24 * time.Hour, "minute": time.Minute} {
+		register(table, 0, key, now, 5, life)
+	}
 	s := table.Export(0, now)
-	if len(s.Records) != 8 || len(s.Reserved) != 1 {
-		t.Fatalf("the state has %d counters and %d reservations, want 8 and 1", len(s.Records), len(s.Reserved))
+	if len(s.Records) != 10 || len(s.Reserved) != 1 {
+		t.Fatalf("the state has %d counters and %d reservations, want 10 and 1", len(s.Records), len(s.Reserved))
 	}
 	return s
+}
+
+// register makes n the number of a register, for a while, and returns what it was.
+func register(table *bucket.Table, part uint32, key string, now bucket.Now, n int64, life time.Duration) (was []int64) {
+	s := &bucket.Stepping{Run: func(r *bucketring.Register, _ []int64) []int64 {
+		was = r.Numbers
+		r.Numbers, r.Until = []int64{n, -n}, r.Now+int64(life)
+		return nil
+	}}
+	limit := &bucketring.Limit{ID: 7, Kind: bucketring.KindRegister}
+	table.Apply(bucket.Op{Verb: bucketring.VerbStep, Step: s}, bucket.Counter{Partition: part, Key: key, Limit: limit}, now)
+	return was
 }
 
 // TestStatesTravel: what is read on another node's clock is the same counters, at the

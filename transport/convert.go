@@ -50,6 +50,7 @@ func toVerdict(item *peerpb.Item, req *bucketring.Request, d *bucketring.Decisio
 		tellReached(v, item, req, d)
 		return v
 	}
+	v.Values = d.Values
 	if d.Limits == nil {
 		fillState(&one.state, &d.LimitState)
 		one.states[0] = &one.state
@@ -120,6 +121,7 @@ func fromVerdict(v *peerpb.Verdict, req *bucketring.Request) (d bucketring.Decis
 		ok = hearReached(&d, v, req)
 		return d, ok
 	}
+	d.Values = v.GetValues()
 	if len(v.GetLimits()) != charges(req) || int(v.GetMost()) >= charges(req) {
 		return d, false
 	}

@@ -5,6 +5,7 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"math"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/transport"
 )
 
 // anyLimits draws limits that are valid together, of all algorithms.
@@ -191,4 +193,38 @@ func anyResponse(t *rapid.T) *bucketring.Response {
 		r.Headers = append(r.Headers, bucketring.Header{Name: rapid.String().Draw(t, "name"), Value: rapid.String().Draw(t, "value")})
 	}
 	return r
+}
+
+// TestStepThroughALink carries arguments there and values back.
+func TestStepThroughALink(t *testing.T) {
+	w := newWorld(t)
+	h := w.host("n2").start()
+	var values []int64
+	h.owner.decide = func(_ context.Context, req bucketring.Request) (bucketring.Decision, error) {
+		d := allow(req)
+		d.Values = values
+		return d, nil
+	}
+	p := w.pool(h)
+	rapid.Check(t, func(t *rapid.T) {
+		numbers := rapid.SliceOfN(rapid.Int64(), 0, bucketring.MaxNumbers)
+		key := string(rapid.SliceOfN(rapid.Byte(), 1, bucketring.MaxKeyLen).Draw(t, "key"))
+		req := bucketring.StepRequest(rapid.Uint64Min(1).Draw(t, "id"), key, numbers.Draw(t, "args")...)
+		values = numbers.Draw(t, "values")
+		d, err := p.Peer(h.addr()).Take(context.Background(), req)
+		if err != nil || !d.Allowed || !cmp.Equal(d.Values, values, cmpopts.EquateEmpty()) {
+			t.Errorf("Take = %+v, %v, want the values %v", d, err, values)
+		}
+		if diff := cmp.Diff(req, h.owner.last, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("request through the link (-sent +received):\n%s", diff)
+		}
+	})
+}
+
+// TestStepOutside: the public API has no steps.
+func TestStepOutside(t *testing.T) {
+	api := transport.NewClient(nil)
+	if _, err := api.Take(context.Background(), bucketring.StepRequest(7, "k")); !errors.Is(err, bucketring.ErrInvalid) {
+		t.Errorf("a step through the public API = %v, want ErrInvalid", err)
+	}
 }

@@ -89,7 +89,7 @@ func TestHostileItem(t *testing.T) {
 		want string
 	}{
 		{&peerpb.Item{Verb: 99, Charges: charged(1, "k", 1)}, "unknown verb 99"},
-		{&peerpb.Item{Verb: 10, Charges: charged(1, "k", 1)}, "unknown verb 10"},
+		{&peerpb.Item{Verb: 11, Charges: charged(1, "k", 1)}, "unknown verb 11"},
 		{&peerpb.Item{Verb: 1 << 31, Charges: charged(1, "k", 1)}, "unknown verb 255"},
 		{&peerpb.Item{Charges: charged(2, "k", 1)}, "limit 2 is not defined on this link"},
 		{&peerpb.Item{Charges: slices.Repeat(charged(1, "k", 1), 65)}, "too many limits in one call"},

@@ -22,6 +22,7 @@ const (
 	itemBytes   = 72       // of a call, beside its charges and ids
 	chargeBytes = 152      // of a charge and the definition of its limit, beside key and names
 	idBytes     = 20       // of an id
+	numberBytes = 10       // of an argument of a step, or of a number of its answer
 	toldBytes   = 160      // of the state of a limit that the asker does not know
 )
 
@@ -51,6 +52,9 @@ func newOutgoing(req *bucketring.Request) (*outgoing, error) {
 		if err := o.addIDs(); err != nil {
 			return nil, err
 		}
+	}
+	if req.Verb == bucketring.VerbStep {
+		o.size += numberBytes * (len(req.Args) + bucketring.MaxNumbers)
 	}
 	n := charges(req)
 	if n > maxCharges {
@@ -135,6 +139,7 @@ func (o *outgoing) item(f *peerpb.Frame, defs map[bucketring.Limit]uint32) *peer
 	item := &one.item
 	item.Id, item.Verb, item.Part, item.Each, item.Ids = o.id, uint32(o.req.Verb), o.part, o.req.Each, o.ids
 	item.CostNanos, item.Version, item.HintGen, item.Token = o.req.CostNanos, o.req.Version, o.req.Hinted, []byte(o.req.Token)
+	item.Args = o.req.Args
 	if item.Charges = one.charges[:]; charges(o.req) != 1 {
 		item.Charges = make([]*peerpb.Charge, charges(o.req))
 	}
@@ -167,10 +172,11 @@ func (l *link) request(item *peerpb.Item) (bucketring.Request, error) {
 	req := bucketring.Request{
 		Verb: bucketring.Verb(small(item.GetVerb())), Partition: item.GetPart(), Each: item.GetEach(),
 		CostNanos: item.GetCostNanos(), Version: item.GetVersion(), Hinted: item.GetHintGen(), Token: string(item.GetToken()),
+		Args: item.GetArgs(),
 	}
 	n := len(item.GetCharges())
 	switch {
-	case req.Verb > bucketring.VerbUsage:
+	case req.Verb > bucketring.VerbStep:
 		return req, bucketring.Invalidf("unknown verb %d", req.Verb)
 	case n > maxCharges:
 		return req, bucketring.Invalidf("too many limits in one call")
@@ -180,7 +186,7 @@ func (l *link) request(item *peerpb.Item) (bucketring.Request, error) {
 		if req.IDs, err = texts(item); err != nil || n == 0 {
 			return req, err
 		}
-	case n == 0 && req.Verb > bucketring.VerbReset:
+	case n == 0 && !brings(req.Verb):
 		return req, bucketring.Invalidf("limit is missing: a call to %v has charges", req.Verb)
 	}
 	limits, err := l.defined(item.GetCharges())
@@ -219,17 +225,27 @@ func (l *link) defined(charges []*peerpb.Charge) ([]bucketring.Limit, error) {
 // plain reports whether the call is one that a caller can make: limits that came
 // with it, of no policy, and one key for all, which says where they are counted.
 func plain(item *peerpb.Item, limits []bucketring.Limit) bool {
-	if item.GetPart() != 0 || item.GetEach() || len(item.GetToken()) > 0 || item.GetVerb() > uint32(bucketring.VerbReset) {
+	if item.GetPart() != 0 || item.GetEach() || len(item.GetToken()) > 0 || !brings(bucketring.Verb(small(item.GetVerb()))) {
 		return false
 	}
 	for i, c := range item.GetCharges() {
 		first := item.Charges[0]
-		if limits[i].ID != 0 && limits[i].Algorithm != bucketring.Cell || c.GetShadow() || c.GetForce() || c.GetWindow() != 0 || len(c.GetId()) > 0 ||
+		if limits[i].ID != 0 && ofPolicy(&limits[i]) || c.GetShadow() || c.GetForce() || c.GetWindow() != 0 || len(c.GetId()) > 0 ||
 			c.GetCost() != first.GetCost() || !bytes.Equal(c.GetKey(), first.GetKey()) {
 			return false
 		}
 	}
 	return true
+}
+
+// brings reports whether calls of a verb bring their limits along, else they have charges.
+func brings(verb bucketring.Verb) bool {
+	return verb <= bucketring.VerbReset || verb == bucketring.VerbStep
+}
+
+// ofPolicy reports whether a limit with an id is one of a policy, and not of a door.
+func ofPolicy(l *bucketring.Limit) bool {
+	return l.Algorithm != bucketring.Cell && l.Kind != bucketring.KindRegister
 }
 
 func fromCharges(item *peerpb.Item, limits []bucketring.Limit) ([]bucketring.Charge, error) {

@@ -597,7 +597,8 @@ type Item struct {
 	Version   int64                  `protobuf:"zigzag64,19,opt,name=version,proto3" json:"version,omitempty"`                      // of a set
 	// A refund with a token that was seen changes nothing: it is tried again after an
 	// answer was lost.
-	Token         []byte `protobuf:"bytes,20,opt,name=token,proto3" json:"token,omitempty"`
+	Token         []byte  `protobuf:"bytes,20,opt,name=token,proto3" json:"token,omitempty"`
+	Args          []int64 `protobuf:"zigzag64,21,rep,packed,name=args,proto3" json:"args,omitempty"` // of a step
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -716,6 +717,13 @@ func (x *Item) GetToken() []byte {
 	return nil
 }
 
+func (x *Item) GetArgs() []int64 {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
 type Charge struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Def           uint32                 `protobuf:"varint,1,opt,name=def,proto3" json:"def,omitempty"`
@@ -816,9 +824,10 @@ type Verdict struct {
 	DenyNs        int64                  `protobuf:"zigzag64,4,opt,name=deny_ns,json=denyNs,proto3" json:"deny_ns,omitempty"`
 	Source        uint32                 `protobuf:"varint,5,opt,name=source,proto3" json:"source,omitempty"`
 	Hint          *Hint                  `protobuf:"bytes,8,opt,name=hint,proto3" json:"hint,omitempty"`
-	Detail        string                 `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"` // for INVALID: what to change
-	Most          uint32                 `protobuf:"varint,10,opt,name=most,proto3" json:"most,omitempty"`   // index of the most restrictive of limits
-	Ids           [][]byte               `protobuf:"bytes,11,rep,name=ids,proto3" json:"ids,omitempty"`      // those of the item's ids that exist, in its order
+	Detail        string                 `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"`            // for INVALID: what to change
+	Most          uint32                 `protobuf:"varint,10,opt,name=most,proto3" json:"most,omitempty"`              // index of the most restrictive of limits
+	Ids           [][]byte               `protobuf:"bytes,11,rep,name=ids,proto3" json:"ids,omitempty"`                 // those of the item's ids that exist, in its order
+	Values        []int64                `protobuf:"zigzag64,12,rep,packed,name=values,proto3" json:"values,omitempty"` // what a step has answered
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -912,6 +921,13 @@ func (x *Verdict) GetMost() uint32 {
 func (x *Verdict) GetIds() [][]byte {
 	if x != nil {
 		return x.Ids
+	}
+	return nil
+}
+
+func (x *Verdict) GetValues() []int64 {
+	if x != nil {
+		return x.Values
 	}
 	return nil
 }
@@ -3606,7 +3622,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x05slack\x18\x0e \x01(\rR\x05slack\x12\x15\n" +
 	"\x06ttl_ns\x18\x10 \x01(\x12R\x05ttlNs\x12\x15\n" +
 	"\x06max_ns\x18\x11 \x01(\x12R\x05maxNs\x12\x0e\n" +
-	"\x02id\x18\x12 \x01(\x06R\x02idJ\x04\b\x0f\x10\x10\"\xbb\x02\n" +
+	"\x02id\x18\x12 \x01(\x06R\x02idJ\x04\b\x0f\x10\x10\"\xcf\x02\n" +
 	"\x04Item\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12\x12\n" +
@@ -3620,7 +3636,8 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\n" +
 	"cost_nanos\x18\x12 \x01(\x11R\tcostNanos\x12\x18\n" +
 	"\aversion\x18\x13 \x01(\x12R\aversion\x12\x14\n" +
-	"\x05token\x18\x14 \x01(\fR\x05tokenJ\x04\b\b\x10\x10\"\x96\x01\n" +
+	"\x05token\x18\x14 \x01(\fR\x05token\x12\x12\n" +
+	"\x04args\x18\x15 \x03(\x12R\x04argsJ\x04\b\b\x10\x10\"\x96\x01\n" +
 	"\x06Charge\x12\x10\n" +
 	"\x03def\x18\x01 \x01(\rR\x03def\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x12\n" +
@@ -3628,7 +3645,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x06shadow\x18\x04 \x01(\bR\x06shadow\x12\x14\n" +
 	"\x05force\x18\x05 \x01(\bR\x05force\x12\x16\n" +
 	"\x06window\x18\x06 \x01(\x12R\x06window\x12\x0e\n" +
-	"\x02id\x18\a \x01(\fR\x02id\"\x88\x03\n" +
+	"\x02id\x18\a \x01(\fR\x02id\"\xa0\x03\n" +
 	"\aVerdict\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x124\n" +
 	"\x04code\x18\x02 \x01(\x0e2 .bucketring.peer.v1.Verdict.CodeR\x04code\x126\n" +
@@ -3639,7 +3656,8 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x06detail\x18\t \x01(\tR\x06detail\x12\x12\n" +
 	"\x04most\x18\n" +
 	" \x01(\rR\x04most\x12\x10\n" +
-	"\x03ids\x18\v \x03(\fR\x03ids\"V\n" +
+	"\x03ids\x18\v \x03(\fR\x03ids\x12\x16\n" +
+	"\x06values\x18\f \x03(\x12R\x06values\"V\n" +
 	"\x04Code\x12\t\n" +
 	"\x05ALLOW\x10\x00\x12\b\n" +
 	"\x04DENY\x10\x01\x12\x0e\n" +

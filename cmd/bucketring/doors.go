@@ -101,7 +101,7 @@ func (s *server) addresses() map[string]string {
 			all[name] = l.Addr().String()
 		}
 	}
-	if c := s.cluster.Load(); c != nil {
+	if c := s.member.Cluster(); c != nil {
 		all["gossip"] = c.Addr()
 	}
 	return all

@@ -30,7 +30,7 @@ type keeper struct {
 	path     string // file or folder; empty for none
 	node     *node.Node
 	log      *slog.Logger
-	tell     func(hash uint64) // the cluster, if there is one
+	tell     func()            // the cluster, if there is one
 	kick     chan chan<- error // forces a load
 	spreader *spreader
 	first    *policy.Set // what start loaded
@@ -138,7 +138,7 @@ func (k *keeper) useLocked(set *policy.Set) {
 		}
 	}
 	if k.tell != nil {
-		k.tell(set.Hash())
+		k.tell()
 	}
 }
 

@@ -25,7 +25,7 @@ const (
 func (s *server) takeOver(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, takeOverIn)
 	defer cancel()
-	if err := s.node.Settle(ctx); err != nil {
+	if err := s.member.Settle(ctx); err != nil {
 		s.log.Warn("not all partitions are here yet", "err", err)
 	}
 }
@@ -84,22 +84,14 @@ func (s *server) handOver(ctx context.Context) {
 // giveAll tells the others that this node leaves, and waits until they have what it held.
 func (s *server) giveAll(ctx context.Context) {
 	s.doors.notServing()
-	c := s.cluster.Load()
-	if c == nil {
+	if s.member.Cluster() == nil {
 		return
 	}
 	began := time.Now()
-	if err := c.BeginLeave(ctx); err != nil {
-		s.log.Warn("not all others may know that this node leaves", "err", err)
-	}
 	giving, cancel := context.WithTimeout(ctx, max(s.cfg.Drain-goodbye, s.cfg.Drain/2))
 	defer cancel()
-	s.leaving.err = s.node.Drain(giving)
-	if s.node.Stats().Moves.Here == 0 {
-		s.leaving.err = nil
-	}
-	if s.leaving.err != nil {
-		s.log.Error("not all counters were handed over: give --drain-timeout more time", "partitions", s.node.Stats().Moves.Here)
+	if s.leaving.err = s.member.HandOver(giving); s.leaving.err != nil {
+		s.log.Error("not all counters were handed over: give --drain-timeout more time", "err", s.leaving.err)
 		return
 	}
 	s.log.Info("handed over", "counters", s.node.Stats().Moves.Out, "took", time.Since(began).Round(time.Millisecond))
@@ -116,20 +108,17 @@ func (s *server) drain(orderly bool) {
 	}
 	s.health.set(errors.New("draining"))
 	s.doors.notServing()
-	if c := s.cluster.Load(); c != nil {
-		if orderly { // as a member still: whom it refers callers to may have joined just now
-			select {
-			case <-time.After(min(linger, s.cfg.Drain/2)):
-			case <-ctx.Done():
-			}
-		}
-		if err := c.Leave(ctx); err != nil {
-			s.log.Warn("left without goodbye", "err", err)
+	if s.member.Cluster() != nil && orderly { // as a member still: whom it refers callers to may have joined just now
+		select {
+		case <-time.After(min(linger, s.cfg.Drain/2)):
+		case <-ctx.Done():
 		}
 	}
+	if err := s.member.Leave(ctx); err != nil {
+		s.log.Warn("left without goodbye", "err", err)
+	}
 	s.doors.close(ctx)
-	s.node.Flush()
-	s.pool.Close()
+	s.member.End()
 	s.log.Info("stopped", "node", s.cfg.NodeName, "took", time.Since(began).Round(time.Millisecond))
 }
 
@@ -143,7 +132,7 @@ var _ httpapi.Drainer = (*drainer)(nil)
 func (d *drainer) Drain() {
 	s := (*server)(d)
 	select {
-	case <-s.joined:
+	case <-s.member.Joined():
 	default:
 		return
 	}
@@ -177,7 +166,7 @@ func (d *drainer) Progress() httpapi.Progress {
 	default:
 	}
 	select {
-	case <-d.joined:
+	case <-d.member.Joined():
 	default:
 		p.State = "joining"
 	}

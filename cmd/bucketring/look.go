@@ -17,10 +17,10 @@ type membersAnswer struct {
 	Node        string            `json:"node"`
 	RingVersion uint64            `json:"ring_version"`
 	Listeners   map[string]string `json:"listeners"`
-	Members     []member          `json:"members"`
+	Members     []memberAnswer    `json:"members"`
 }
 
-type member struct {
+type memberAnswer struct {
 	Name   string  `json:"name"`
 	State  string  `json:"state"`
 	Gossip string  `json:"gossip"`

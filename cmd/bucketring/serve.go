@@ -10,19 +10,20 @@ import (
 	"math"
 	"net"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/cluster"
 	"github.com/bucketring/bucketring/internal/httpapi"
 	"github.com/bucketring/bucketring/internal/metrics"
 	"github.com/bucketring/bucketring/internal/resp"
 	"github.com/bucketring/bucketring/internal/store"
 	"github.com/bucketring/bucketring/node"
+	"github.com/bucketring/bucketring/node/member"
 	"github.com/bucketring/bucketring/ring"
 	"github.com/bucketring/bucketring/transport"
 )
@@ -66,7 +67,7 @@ type server struct {
 	cfg   *config
 	log   *slog.Logger
 	seams seams
-	keys  *keyring
+	keys  member.Keys
 	began time.Time
 
 	doors   doors
@@ -74,26 +75,19 @@ type server struct {
 	node    *node.Node
 	keeper  *keeper
 	disk    *store.Store // nil without one
-	pool    *transport.Pool
-	peers   *transport.PeerServer
+	member  *member.Member
 	api     *transport.Server
 	resp    *resp.Server
 	http    *httpapi.Handler
 	health  readiness
-	members membership
 	leaving *leaving
-	joined  chan struct{} // closed once this node is a member, or stays alone
-	placer  ring.Placer
-	boot    atomic.Uint64                   // of this start; does not change once others know it
-	cluster atomic.Pointer[cluster.Cluster] // nil while joining, and for a node that stays alone
 }
 
 // seams are what tests replace. The zero value is the network.
 type seams struct {
-	listen  func(addr string) (net.Listener, error) // nil opens a TCP socket
-	dial    func(ctx context.Context, addr string) (net.Conn, error)
-	cluster cluster.Seams
-	wall    func() time.Time // nil reads the system's clock
+	listen func(addr string) (net.Listener, error) // nil opens a TCP socket
+	member member.Seams
+	wall   func() time.Time // nil reads the system's clock
 }
 
 // serve runs a node until ctx is done, and then drains it. ready, if set, is
@@ -138,13 +132,14 @@ func (s *server) serve(ctx context.Context, ready func(*server)) (err error) {
 
 // open makes the parts of a node and its sockets. Nothing runs yet.
 func open(cfg *config, log *slog.Logger, with seams) (*server, error) {
-	s := &server{cfg: cfg, log: log, seams: with, keys: &keyring{}, began: time.Now(), leaving: newLeaving(), joined: make(chan struct{})}
+	s := &server{cfg: cfg, log: log, seams: with, began: time.Now(), leaving: newLeaving()}
 	var err error
 	if cfg.KeyFile != "" {
-		if s.keys, err = readKeyring(cfg.KeyFile); err != nil {
+		if s.keys, err = member.ReadKeys(cfg.KeyFile); err != nil {
 			return nil, usage(err)
 		}
 	}
+	s.keys.Insecure = cfg.Insecure
 	if err := checkExposure(cfg); err != nil {
 		return nil, usage(err)
 	}
@@ -158,55 +153,23 @@ func open(cfg *config, log *slog.Logger, with seams) (*server, error) {
 	return s, asExit(s.doors.open(cfg.Listen, with.listen))
 }
 
-// wire makes the node, what it asks others with, and what they ask it with.
+// wire makes the node and its doors.
 func (s *server) wire() error {
 	var err error
-	if s.placer, err = s.keys.placer(); err != nil {
-		return asExit(err)
-	}
 	if s.metrics, err = metrics.New(); err != nil {
 		return asExit(err)
 	}
-	peers := transport.PeerConfig{
-		Node: s.cfg.NodeName, Boot: s.boot.Load, RingSettings: s.placer.Settings(),
-		Silence: max(s.cfg.Budget, transport.DefaultSilence), Observe: s.metrics.ObserveFrame, Logger: s.log,
-		Told: func(n transport.Notice) error { return s.keeper.told(n) },
-		View: s.members.view, Heard: s.heard, Joined: s.joined, Dial: s.seams.dial,
-	}
-	s.boot.Store(uint64(time.Now().UnixNano()))
-	if s.keys.secret != nil {
-		if peers.Identity, err = transport.NewIdentity(s.keys.secret, s.cfg.NodeName); err != nil {
-			return asExit(err)
-		}
-	}
-	s.pool = transport.NewPool(peers)
-	cfg := node.Config{
-		Name: s.cfg.NodeName, Placer: s.placer, Peers: s.pool, Budget: s.cfg.Budget,
-		MaxKeys: s.cfg.MaxKeys, MaxBytes: memoryFor(s.cfg), Observe: s.metrics.Observe, Logger: s.log,
-		ObserveTakeOver: s.metrics.ObserveTakeOver, Wall: s.seams.wall,
-	}
-	if s.cfg.Listen.Gossip != "" {
-		cfg.Messages = s.pool
-	}
-	var found iter.Seq2[[]byte, []byte]
-	if s.disk, found, err = openDisk(s.cfg, s.log); err != nil {
+	if err := s.wireNode(); err != nil {
 		return asExit(err)
 	}
-	if s.disk != nil {
-		cfg.Store, cfg.Restored = keptCounters{s.disk}, found
-	}
-	s.node, err = node.New(cfg)
-	if err != nil {
-		return asExit(err)
-	}
-	s.keeper = &keeper{path: s.cfg.Policies, node: s.node, log: s.log, tell: s.tellPolicies, spreader: newSpreader(), dir: s.cfg.DataDir}
+	s.node = s.member.Node()
+	s.keeper = &keeper{path: s.cfg.Policies, node: s.node, log: s.log, tell: s.member.TellPolicies, spreader: newSpreader(), dir: s.cfg.DataDir}
 	if s.cfg.Listen.Gossip != "" {
-		s.keeper.spreader.tell = s.pool.Tell
+		s.keeper.spreader.tell = s.member.Pool().Tell
 	}
 	if err := errors.Join(s.keeper.start(), s.keeper.recall()); err != nil {
 		return err
 	}
-	s.peers = transport.NewPeerServer(peers, s.node.Local())
 	s.api = transport.NewServer(s.node.Door("grpc"))
 	s.resp = newRESP(s)
 	s.http = httpapi.New(httpapi.Config{
@@ -214,6 +177,36 @@ func (s *server) wire() error {
 	})
 	return nil
 }
+
+// wireNode makes the node and its way to others.
+func (s *server) wireNode() (err error) {
+	own := node.Config{
+		Budget: s.cfg.Budget, MaxKeys: s.cfg.MaxKeys, MaxBytes: memoryFor(s.cfg), Steps: steps(), Observe: s.metrics.Observe,
+		ObserveTakeOver: s.metrics.ObserveTakeOver, Wall: s.seams.wall, Logger: s.log,
+	}
+	var found iter.Seq2[[]byte, []byte]
+	if s.disk, found, err = openDisk(s.cfg, s.log); err != nil {
+		return err
+	}
+	if s.disk != nil {
+		own.Store, own.Restored = keptCounters{s.disk}, found
+	}
+	seams := s.seams.member
+	seams.BootstrapAfter = s.cfg.Cluster.BootstrapAfter
+	s.member, err = member.New(member.Config{
+		Name: s.cfg.NodeName, Gossip: s.cfg.Listen.Gossip, Advertise: s.cfg.Advertise, Join: s.cfg.Cluster.Join,
+		Label: s.cfg.Cluster.Label, Keys: s.keys, Node: own, Seams: seams,
+		Hooks: member.Hooks{
+			Frame:  s.metrics.ObserveFrame,
+			Told:   func(n transport.Notice) error { return s.keeper.told(n) },
+			OnRing: func(*ring.Ring) { s.keeper.spreader.changed() },
+		},
+	})
+	return err
+}
+
+// steps are how the doors count that have counters of their own.
+func steps() bucketring.Steps { return bucketring.Steps{} }
 
 // memoryFor returns the bytes that counters may take: what the configuration
 // says, or 60 % of what the process may have.
@@ -245,11 +238,11 @@ func newRESP(s *server) *resp.Server {
 // run starts what must work before the node joins: its upkeep, the listener for
 // peers, which will ask at once, and that for operators, who may look on.
 func (s *server) run(ctx context.Context, group *errgroup.Group) {
-	group.Go(func() error { return s.node.Run(ctx) })
+	group.Go(func() error { return s.member.Run(ctx) })
 	group.Go(func() error { return s.keeper.run(ctx) })
 	group.Go(func() error { return s.keeper.spreader.run(ctx) })
 	if s.doors.peer != nil {
-		s.doors.serveGRPC(group, "peer", transport.Listener(s.doors.peer), s.peers.GRPC())
+		s.doors.serveGRPC(group, "peer", transport.Listener(s.doors.peer), s.member.PeerServer().GRPC())
 	}
 	if s.doors.admin != nil {
 		s.doors.serveHTTP(group, "admin", s.doors.admin, s.adminServer())
@@ -265,9 +258,9 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 		src.Disk = s.diskStats
 	}
 	if s.doors.gossip != "" {
-		src.Links, src.Peers = s.pool.Stats, s.peers.Stats
+		src.Links, src.Peers = s.member.Pool().Stats, s.member.PeerServer().Stats
 		src.Cluster = func() cluster.Stats {
-			if c := s.cluster.Load(); c != nil {
+			if c := s.member.Cluster(); c != nil {
 				return c.Stats()
 			}
 			return cluster.Stats{}
@@ -276,35 +269,13 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 	s.metrics.Watch(src)
 }
 
-// join makes the node a member of its cluster and follows the ring from then on.
+// join makes the node a member of its cluster.
 func (s *server) join(ctx context.Context) error {
-	if s.doors.gossip == "" {
-		close(s.joined)
-		return nil
+	peer := ""
+	if s.doors.peer != nil {
+		peer = s.doors.peer.Addr().String()
 	}
-	c, err := cluster.Join(ctx, cluster.Config{
-		Name: s.cfg.NodeName, Bind: s.doors.gossip, Advertise: s.cfg.Advertise, Peer: s.doors.peer.Addr().String(),
-		Seeds: s.cfg.Cluster.Join, BootstrapAfter: s.cfg.Cluster.BootstrapAfter,
-		Access: cluster.Access{Label: s.cfg.Cluster.Label, Keys: s.keys.gossip, Insecure: s.cfg.Insecure},
-		Placer: s.placer, PolicyHash: s.node.Policies().Hash(), Boot: s.boot.Load(),
-		Heard: s.pool.Hears, OnRing: s.follow, Logger: s.log,
-		Seams: s.seams.cluster,
-	})
-	if err != nil {
-		return err
-	}
-	s.members.of(c)
-	s.cluster.Store(c)
-	close(s.joined)
-	s.tellPolicies(s.node.Policies().Hash()) // they may have changed meanwhile
-	return nil
-}
-
-// tellPolicies has the other nodes see which policies this one has.
-func (s *server) tellPolicies(hash uint64) {
-	if c := s.cluster.Load(); c != nil {
-		c.SetPolicyHash(hash)
-	}
+	return s.member.Join(ctx, peer)
 }
 
 // policyStats is the state of the policies, for metrics.
@@ -326,7 +297,7 @@ func (s *server) policyStats() metrics.Policies {
 // wait returns nil when the node shall stop, and an error when it must.
 func (s *server) wait(ctx, running context.Context) error {
 	var superseded <-chan struct{}
-	if c := s.cluster.Load(); c != nil {
+	if c := s.member.Cluster(); c != nil {
 		superseded = c.Superseded()
 	}
 	select {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/cluster"
+	"github.com/bucketring/bucketring/node/member"
 	"github.com/bucketring/bucketring/ring"
 )
 
@@ -173,9 +174,11 @@ func (w *simWorld) launch(name string, host int) *simNode {
 	log := slog.New(slog.NewTextHandler(w.Output(), &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: w.virtual})).With("at", name)
 	var err error
 	n.s, err = open(cfg, log, seams{
-		listen: n.host.listen, dial: n.host.dial,
-		wall:    n.wall,
-		cluster: cluster.Seams{Transport: n.host.gossip, Rand: rand.New(rand.NewPCG(uint64(w.seed), w.rand.Uint64()))},
+		listen: n.host.listen, wall: n.wall,
+		member: member.Seams{
+			Dial:    n.host.dial,
+			Cluster: cluster.Seams{Transport: n.host.gossip, Rand: rand.New(rand.NewPCG(uint64(w.seed), w.rand.Uint64()))},
+		},
 	})
 	if err != nil {
 		w.Fatal(err)
@@ -297,7 +300,7 @@ func (n *simNode) end() {
 		return
 	}
 	close(n.s.leaving.done) // it has nobody to drain to
-	if c := n.s.cluster.Load(); c != nil {
+	if c := n.s.member.Cluster(); c != nil {
 		_ = c.Close()
 	}
 }

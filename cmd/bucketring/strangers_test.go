@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/bucketring/bucketring/node/member"
 	"github.com/bucketring/bucketring/transport"
 	"github.com/bucketring/bucketring/transport/peerpb"
 )
@@ -114,28 +115,29 @@ func TestStrangerCannotLink(t *testing.T) {
 	t.Parallel()
 	keyFile := newKeyFile(t)
 	n := startNode(t, "n1", "--key-file", keyFile, "--cluster-label", "links")
-	own, err := readKeyring(keyFile)
+	own, err := member.ReadKeys(keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	placer, err := own.placer()
+	placer, err := own.Placer()
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := []byte("0123456789abcdef0123456789abcdef")
+	other, err := member.ParseKeys("other", member.NewKeys())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, one := range []struct {
 		name   string
-		secret []byte
+		keys   member.Keys
 		linked bool
 	}{
-		{"no certificate", nil, false}, {"other secret", other, false}, {"same secret", own.secret, true},
+		{"no certificate", member.Keys{}, false}, {"other secret", other, false}, {"same secret", own, true},
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			peer := transport.PeerConfig{Node: "n2", Boot: func() uint64 { return 1 }, RingSettings: placer.Settings()}
-			if one.secret != nil {
-				if peer.Identity, err = transport.NewIdentity(one.secret, "n2"); err != nil {
-					t.Fatal(err)
-				}
+			if peer.Identity, err = one.keys.Identity("n2"); err != nil {
+				t.Fatal(err)
 			}
 			pool := transport.NewPool(peer)
 			defer pool.Close()

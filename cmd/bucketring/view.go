@@ -39,7 +39,7 @@ func (v *view) Members() httpapi.Members {
 
 // known returns the members, which is this node alone without a cluster.
 func (v *view) known() []cluster.Member {
-	if c := v.cluster.Load(); c != nil {
+	if c := v.member.Cluster(); c != nil {
 		return c.Members()
 	}
 	return []cluster.Member{{

@@ -35,6 +35,7 @@ var plan = map[string]room{
 	"cluster":                   {2, "ring", "memberlist go-sockaddr"},
 	"transport":                 {2, ". transport/limitpb transport/peerpb", "grpc protobuf advancedtls"},
 	"node":                      {3, ". bucket policy ring ring/handover transport/peerpb", ""},
+	"node/member":               {4, ". cluster node policy ring transport transport/peerpb", ""},
 	"internal/httpapi":          {4, ". policy internal/ratefield", ""},
 	"internal/envoyrls":         {4, ". policy internal/ratefield", "grpc go-control-plane"},
 	"internal/resp":             {4, ".", ""},

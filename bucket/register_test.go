@@ -142,7 +142,7 @@ func TestLastWordOfARegisterIsRight(t *testing.T) {
 		return table.Close(0, after(at))
 	}
 	early, late := state(1, 0, 50), state(2, time.Second, 3)
-	now := after(2*time.Second)
+	now := after(2 * time.Second)
 	for _, states := range [][]*bucket.State{{early, late}, {late, early}, {early, late, early}} {
 		table := bucket.New(bucket.Config{Closed: true})
 		table.Open(0, 9, 3, states[0], now)
@@ -158,7 +158,7 @@ func TestLastWordOfARegisterIsRight(t *testing.T) {
 
 // TestRegisterFromTheFuture has a clock that went wrong not rule for ever.
 func TestRegisterFromTheFuture(t *testing.T) {
-	wrong := after(10*24*time.Hour)
+	wrong := after(10 * 24 * time.Hour)
 	far := bucket.New(bucket.Config{Lineage: 1})
 	wantSum(t, far, "k", wrong, 1, 1)
 	table := bucket.New(bucket.Config{Closed: true})

@@ -24,7 +24,9 @@ func (r *rule) clock(now Now) int64 { return r.mono(now) / tick * r.unit }
 
 // stepGCRA is one decision. The word is the TAT; one that has passed means full.
 func (r *rule) stepGCRA(op *Op, word uint64, now Now, res *Result) uint64 {
-	clock := r.clock(now)
+	mono := r.mono(now)
+	ticks := mono / tick
+	clock, passed := ticks*r.unit, mono-ticks*tick
 	tat := max(int64(word), clock)
 	free := r.full - (tat - clock) // below 0 only for a debt, or a clock reading from the past
 	*res = Result{Allowed: true}
@@ -35,7 +37,7 @@ func (r *rule) stepGCRA(op *Op, word uint64, now Now, res *Result) uint64 {
 			res.Allowed, res.Retry = false, bucketring.Never
 		case need == 0: // only looks
 		case need*r.token > free:
-			res.Allowed, res.Retry = false, r.wait(need*r.token-free, now)
+			res.Allowed, res.Retry = false, r.wait(need*r.token-free, passed)
 		case n == 0: // has room for what is settled later
 		case op.Verb == bucketring.VerbTake:
 			tat += n * r.token
@@ -60,13 +62,13 @@ func (r *rule) stepGCRA(op *Op, word uint64, now Now, res *Result) uint64 {
 	}
 	res.Used = ceilDiv(r.full-free, r.token)
 	res.Remaining = max(r.capacity-res.Used, 0)
-	res.Reset = r.wait(r.full-free, now)
+	res.Reset = r.wait(r.full-free, passed)
 	switch r.capacity - res.Remaining {
 	case 0:
 	case 1:
 		res.Next = res.Reset
 	default:
-		res.Next = r.wait((res.Remaining+1)*r.token-free, now)
+		res.Next = r.wait((res.Remaining+1)*r.token-free, passed)
 	}
 	return word
 }
@@ -87,13 +89,10 @@ func (r *rule) debtFits(word uint64, now Now, n int64) bool {
 }
 
 // wait returns how long the clock needs for a number of units. The reading was
-// cut to a whole tick, so the part of the tick that has passed counts.
-func (r *rule) wait(units int64, now Now) time.Duration {
+// cut to a whole tick, so the part of the tick that has passed counts, in ns.
+func (r *rule) wait(units, passed int64) time.Duration {
 	if units <= 0 {
 		return 0
 	}
-	if r.unit > 1 {
-		units = ceilDiv(units, r.unit)
-	}
-	return time.Duration(units*tick - r.mono(now)%tick)
+	return time.Duration(ceilDiv(units, r.unit)*tick - passed)
 }

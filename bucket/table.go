@@ -119,8 +119,8 @@ func (t *Table) Do(verb bucketring.Verb, c Counter, now Now, n int64) (res Resul
 // limit's amount. It reports whether that was so and res has the answer; else it has done
 // nothing. Such a limit is valid, except for what does not matter for counting: it was
 // looked at when the counter was made.
-func (t *Table) TryTake(c Counter, now Now, n int64, res *Result) (done bool) {
-	_, done = t.try(t.hash(&c), &Op{N: n}, &c, now, res)
+func (t *Table) TryTake(c *Counter, now Now, n int64, res *Result) (done bool) {
+	_, done = t.try(t.hash(c), &Op{N: n}, c, now, res)
 	return done
 }
 

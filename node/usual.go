@@ -58,7 +58,7 @@ func (l *Local) takeUsual(now bucket.Now, hash uint64, req *bucketring.Request, 
 	}
 	var res bucket.Result
 	counter := bucket.Counter{Partition: part, Key: req.Key, Limit: limit}
-	if !l.table.TryTake(counter, now, req.Cost, &res) || !res.Allowed && limit.Accuracy == bucketring.Strict {
+	if !l.table.TryTake(&counter, now, req.Cost, &res) || !res.Allowed && limit.Accuracy == bucketring.Strict {
 		return false // a strict denial is decided once more: see apart
 	}
 	show(&d.LimitState, limit, &res, now)

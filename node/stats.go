@@ -135,7 +135,8 @@ type door struct {
 type outcomes [8][2]atomic.Int64
 
 // Door returns the node as a Limiter whose decisions are counted under a name
-// such as "http". Call it once for each listener.
+// such as "http". Call it once for each listener. The Limiter has Now and TakeNow, as the
+// node has, Begin, for calls that nobody waits for, and Count.
 func (n *Node) Door(name string) bucketring.Limiter {
 	d := &door{node: n, name: name}
 	n.doors.mu.Lock()
@@ -170,6 +171,12 @@ func (d *door) took(req *bucketring.Request, decision *bucketring.Decision, bega
 // Now is Node.Now.
 func (d *door) Now() int64 { return d.node.Now() }
 
+// Count counts a decision that a Step has made: what its values mean only its door knows.
+func (d *door) Count(allowed bool, decision *bucketring.Decision) {
+	counted := bucketring.Decision{Allowed: allowed, LimitState: bucketring.LimitState{Allowed: allowed}, Source: decision.Source}
+	d.counts.add(&counted)
+}
+
 // timedEach says of how many decisions that are made at once one is measured: that takes
 // as long as the decision.
 const timedEach = 31 // no multiple of what comes together
@@ -178,6 +185,9 @@ const timedEach = 31 // no multiple of what comes together
 func (d *door) TakeNow(now int64, req *bucketring.Request, decision *bucketring.Decision) (done bool) {
 	if !d.node.TakeNow(now, req, decision) {
 		return false
+	}
+	if req.Verb == bucketring.VerbStep {
+		return true // its door knows what it means: see Count
 	}
 	if d.counts.add(decision)%timedEach == 1 && d.node.cfg.Observe != nil {
 		d.node.cfg.Observe(PathOwned, time.Duration(d.node.Now()-now))

@@ -148,3 +148,29 @@ func TestRegistersAreNoTokens(t *testing.T) {
 		}
 	}
 }
+
+// TestStepsAreCountedByTheirDoor: a step is no decision until its door says which.
+func TestStepsAreCountedByTheirDoor(t *testing.T) {
+	c := newCluster(t, 1, withSteps)
+	door := c.nodes[0].Door("other").(interface {
+		bucketring.Limiter
+		Now() int64
+		TakeNow(now int64, req *bucketring.Request, d *bucketring.Decision) bool
+		Count(allowed bool, d *bucketring.Decision)
+	})
+	var d bucketring.Decision
+	req := bucketring.StepRequest(addID, "k", 1)
+	if _, err := door.Take(t.Context(), req); err != nil || !door.TakeNow(door.Now(), &req, &d) {
+		t.Fatalf("steps through a door: %v, %+v", err, d)
+	}
+	if counted := c.nodes[0].Stats().Doors[0].Decisions; len(counted) > 0 {
+		t.Errorf("two steps are counted as %v, want no decision", counted)
+	}
+	for _, allowed := range []bool{true, true, false} {
+		door.Count(allowed, &d)
+	}
+	want := []node.DecisionCount{{Count: 1}, {Allowed: true, Count: 2}}
+	if got := c.nodes[0].Stats().Doors[0].Decisions; !slices.Equal(got, want) {
+		t.Errorf("Decisions = %v, want %v", got, want)
+	}
+}

@@ -166,7 +166,7 @@ func secretsIn(t *testing.T, keyFile string) (all [][]byte) {
 var promised = []string{
 	"bucketring_decisions_total", "bucketring_decision_duration_seconds_bucket", "bucketring_keys",
 	"bucketring_store_bytes", "bucketring_evictions_total", "bucketring_forwards_total",
-	"bucketring_ring_version", "bucketring_ring_owned_partitions", "bucketring_members",
+	"bucketring_ring_version", "bucketring_ring_owned_partitions", "bucketring_ring_disagreement_seconds", "bucketring_members",
 	"bucketring_gossip_rejected_total", "bucketring_insecure", "bucketring_build_info",
 	"memberlist_", "go_goroutines", "process_open_fds",
 }

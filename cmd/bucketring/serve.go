@@ -258,6 +258,7 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 		src.Disk = s.diskStats
 	}
 	if s.doors.gossip != "" {
+		src.Disagreement = s.member.Disagreement
 		src.Links, src.Peers = s.member.Pool().Stats, s.member.PeerServer().Stats
 		src.Cluster = func() cluster.Stats {
 			if c := s.member.Cluster(); c != nil {

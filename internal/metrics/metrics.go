@@ -30,8 +30,11 @@ import (
 type Sources struct {
 	Node    func() node.Stats
 	Cluster func() cluster.Stats
-	Links   func() []transport.PeerStats
-	Peers   func() transport.ServerStats
+	// Disagreement is for how long other members have seen another ring; nil for a node
+	// without others.
+	Disagreement func() time.Duration
+	Links        func() []transport.PeerStats
+	Peers        func() transport.ServerStats
 	// Policies tells of the last load; nil for a node without policies.
 	Policies func() Policies
 	// Disk tells of --data-dir; nil for a node without.
@@ -139,6 +142,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	if c.src.Cluster != nil {
 		collectCluster(s, c.src.Cluster())
 		collectMoves(s, c.src.Node().Moves)
+	}
+	if c.src.Disagreement != nil {
+		s.put(ringDisagree, c.src.Disagreement().Seconds())
 	}
 	if c.src.Disk != nil {
 		collectDisk(s, c.src.Disk())

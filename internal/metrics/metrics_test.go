@@ -46,10 +46,11 @@ func scrape(t *testing.T) string {
 	}
 	m.ObserveTakeOver(time.Second)
 	m.Watch(metrics.Sources{
-		Node:    func() node.Stats { return stats },
-		Cluster: func() cluster.Stats { return cluster.Stats{Active: 3, Dead: 1} },
-		Links:   func() []transport.PeerStats { return []transport.PeerStats{{Peer: "n2", Up: true, Answered: 9}} },
-		Peers:   func() transport.ServerStats { return transport.ServerStats{Decided: 5} },
+		Node:         func() node.Stats { return stats },
+		Cluster:      func() cluster.Stats { return cluster.Stats{Active: 3, Dead: 1} },
+		Links:        func() []transport.PeerStats { return []transport.PeerStats{{Peer: "n2", Up: true, Answered: 9}} },
+		Disagreement: func() time.Duration { return 61 * time.Second },
+		Peers:        func() transport.ServerStats { return transport.ServerStats{Decided: 5} },
 		Policies: func() metrics.Policies {
 			return metrics.Policies{OK: true, Loaded: time.Unix(1704067200, 0), Hashes: map[string]string{"voicedub": "00ff"}, Mismatch: 2}
 		},
@@ -93,6 +94,7 @@ func TestScrape(t *testing.T) {
 		`bucketring_link_up{peer="n2"} 1`,
 		`bucketring_panics_total{door="http"} 1`,
 		`bucketring_ring_owned_partitions 1364`,
+		`bucketring_ring_disagreement_seconds 61`,
 		`bucketring_partitions_held 1363`,
 		`bucketring_handover_keys_total{direction="in",result="ok"} 21`,
 		`bucketring_handover_keys_total{direction="out",result="ok"} 22`,

@@ -52,6 +52,7 @@ var (
 
 	ringVersion  = metric{"bucketring_ring_version", gauge, "Number of the ring in use, counted by this node.", nil}
 	ringOwned    = metric{"bucketring_ring_owned_partitions", gauge, "Partitions this node owns.", nil}
+	ringDisagree = metric{"bucketring_ring_disagreement_seconds", gauge, "For how long other members have seen another ring; 0 for less than 10 s.", nil}
 	ringFailures = metric{"bucketring_ring_failures_total", counter, "Rings that could not be built.", nil}
 
 	partitionsHere   = metric{"bucketring_partitions_held", gauge, "Partitions that are here; in time those that this node owns.", nil}

@@ -74,6 +74,7 @@ type Member struct {
 	pool   *transport.Pool
 	peers  *transport.PeerServer
 	view   view
+	rings  agreement
 	boot   atomic.Uint64 // of this start; does not change once others know it
 	joined chan struct{} // closed once this node is a member, or stays alone
 

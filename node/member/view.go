@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/bucketring/bucketring/cluster"
 	"github.com/bucketring/bucketring/ring"
@@ -18,6 +19,8 @@ import (
 type view struct {
 	mu      sync.Mutex
 	cluster *cluster.Cluster // guarded by mu, as all below
+	rings   uint64           // there were so far
+	ring    uint64           // fingerprint of the last one
 	version uint64           // of made
 	made    *peerpb.View
 }
@@ -29,15 +32,22 @@ func (v *view) of(c *cluster.Cluster) {
 	v.cluster = c
 }
 
+// follow takes a ring by which this node decides.
+func (v *view) follow(fingerprint uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.rings, v.ring = v.rings+1, fingerprint
+}
+
 // tell returns what other nodes are told. It is made anew only after a change.
 func (v *view) tell() (version uint64, made *peerpb.View) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.cluster == nil || v.cluster.Version() == v.version {
+	if v.cluster == nil || v.cluster.Version()+v.rings == v.version {
 		return v.version, v.made
 	}
 	version, all := v.cluster.Tell()
-	v.version, v.made = version, &peerpb.View{}
+	v.version, v.made = version+v.rings, &peerpb.View{Ring: v.ring}
 	for _, r := range all {
 		v.made.Recs = append(v.made.Recs, &peerpb.Rec{Start: r.Start, Record: r.Meta, Addr: r.Addr})
 	}
@@ -57,6 +67,7 @@ func (m *Member) heard(from transport.Sender, known *peerpb.View, msgs []*peerpb
 			told[i] = cluster.Told{Start: r.GetStart(), Meta: r.GetRecord(), Addr: r.GetAddr()}
 		}
 		c.Merge(told)
+		m.rings.heard(from.Node, known.GetRing(), time.Now())
 	}
 	if len(msgs) > 0 {
 		m.node.Hear(from.Node, from.Boot, msgs)
@@ -80,5 +91,7 @@ func (m *Member) follow(r *ring.Ring) {
 		m.cfg.Hooks.OnRing(r)
 	}
 	m.node.SetRing(r)
+	m.view.follow(r.Fingerprint)
+	m.rings.follow(r, time.Now())
 	m.log.Info("ring changed", "version", r.Version, "members", len(r.Members), "leaving", len(r.Leaving), "fingerprint", fmt.Sprintf("%016x", r.Fingerprint))
 }

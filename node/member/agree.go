@@ -1,0 +1,82 @@
+// agree.go tells for how long other nodes have seen another ring than this one.
+
+package member
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bucketring/bucketring/ring"
+)
+
+// A moment of disagreement is normal: a change reaches nodes one after the other.
+const normal = 10 * time.Second
+
+// An agreement knows which rings the others have. The zero value has heard nothing.
+type agreement struct {
+	mu     sync.Mutex
+	ring   *ring.Ring        // this node's; guarded by mu, as all below
+	theirs map[string]uint64 // fingerprints, by the names of nodes
+	since  time.Time         // when the first of the members began to differ; zero if none does
+}
+
+// follow takes a ring of this node.
+func (a *agreement) follow(r *ring.Ring, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ring != nil {
+		for _, m := range slices.Concat(a.ring.Members, a.ring.Leaving) {
+			if _, stays := r.Find(m.Name); !stays {
+				delete(a.theirs, m.Name)
+			}
+		}
+	}
+	a.ring = r
+	a.lookLocked(now)
+}
+
+// heard takes the fingerprint of another node's ring; 0 is none.
+func (a *agreement) heard(node string, fingerprint uint64, now time.Time) {
+	if fingerprint == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.theirs == nil {
+		a.theirs = map[string]uint64{}
+	}
+	a.theirs[node] = fingerprint
+	a.lookLocked(now)
+}
+
+func (a *agreement) lookLocked(now time.Time) {
+	if a.ring == nil {
+		return
+	}
+	differ := false
+	for name, theirs := range a.theirs {
+		_, member := a.ring.Find(name) // or it may have told before this node knows it
+		differ = differ || member && theirs != a.ring.Fingerprint
+	}
+	switch {
+	case !differ:
+		a.since = time.Time{}
+	case a.since.IsZero():
+		a.since = now
+	}
+}
+
+// lasts returns for how long somebody has differed, 0 for a moment that is normal.
+func (a *agreement) lasts(now time.Time) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if since := now.Sub(a.since); !a.since.IsZero() && since > normal {
+		return since
+	}
+	return 0
+}
+
+// Disagreement is for how long other members have seen another ring than this node does: 0
+// if none has for more than 10 s, which is normal while a ring changes.
+func (m *Member) Disagreement() time.Duration { return m.rings.lasts(time.Now()) }

@@ -32,7 +32,7 @@ func start(t *testing.T, name string, keys member.Keys, others ...*member.Member
 	t.Helper()
 	cfg := member.Config{
 		Name: name, Gossip: "127.0.0.1:0", Label: "test", Keys: keys,
-		Node: node.Config{Steps: bucketring.Steps{countID: count}},
+		Node: node.Config{Steps: bucketring.Steps{countID: count}, Budget: 5 * time.Second}, // the machine may be busy
 	}
 	for _, other := range others {
 		cfg.Join = append(cfg.Join, other.Cluster().Addr())

@@ -1,0 +1,114 @@
+// item.go checks one item, asks its question, and writes its answer.
+
+package gubernatorapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"strconv"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/internal/gubernatorapi/pb"
+)
+
+// check returns what is wrong with an item, "" if nothing. The order is Gubernator's.
+func (s *Server) check(ctx context.Context, item *pb.RateLimitReq) (wrong string) {
+	code := item.GetDuration()
+	switch bytes := len(item.GetName()) + len(item.GetUniqueKey()); {
+	case item.GetUniqueKey() == "":
+		return noUniqueKey
+	case item.GetName() == "":
+		return noName
+	case ctx.Err() != nil:
+		return gone(ctx.Err())
+	case bytes > s.cfg.MaxKeyLen:
+		return tooLong(bytes, s.cfg.MaxKeyLen)
+	case has(item, pb.Behavior_MULTI_REGION) && !s.cfg.IgnoreMultiRegion:
+		return multiRegion
+	case item.GetAlgorithm() != pb.Algorithm_TOKEN_BUCKET && item.GetAlgorithm() != pb.Algorithm_LEAKY_BUCKET:
+		return refused(item, unknownAlgorithm(item))
+	case has(item, pb.Behavior_DURATION_IS_GREGORIAN) && (code < 0 || code >= numIntervals):
+		return refused(item, badInterval(item))
+	}
+	return ""
+}
+
+func has(item *pb.RateLimitReq, flag pb.Behavior) bool { return item.GetBehavior()&flag != 0 }
+
+// keyOf returns the key of an item's register. It tells ("a", "b_c") from ("a_b", "c"):
+// the name is preceded by its length. A key that is too long for that is hashed, behind a
+// length that no name has.
+func keyOf(item *pb.RateLimitReq) string {
+	name, key := item.GetName(), item.GetUniqueKey()
+	b := make([]byte, 0, binary.MaxVarintLen32+len(name)+len(key))
+	b = binary.AppendUvarint(b, uint64(len(name)))
+	b = append(append(b, name...), key...)
+	if len(b) > bucketring.MaxKeyLen {
+		sum := sha256.Sum256(b)
+		b = append(b[:0], 0)
+		b = append(b, sum[:]...)
+	}
+	return string(b)
+}
+
+// ask returns the request for an item that has passed check. now is the time of items
+// that bring none, in ms since 1970.
+func (s *Server) ask(item *pb.RateLimitReq, key string, now int64) bucketring.Request {
+	q := question{
+		algorithm: item.GetAlgorithm(), behavior: item.GetBehavior(), hits: item.GetHits(), limit: item.GetLimit(),
+		duration: item.GetDuration(), burst: item.GetBurst(), at: item.GetCreatedAt(), skew: s.cfg.MaxClockSkew.Milliseconds(),
+	}
+	if s.cfg.MaxClockSkew < 0 {
+		q.skew = -1
+	}
+	if q.at == 0 {
+		q.at = now
+	}
+	if has(item, pb.Behavior_DURATION_IS_GREGORIAN) {
+		q.bounds = s.calendars[q.duration].around(now)
+	}
+	req := s.request
+	req.Key, req.Args = key, q.args()
+	return req
+}
+
+// tell writes the answer to an item.
+func (s *Server) tell(item *pb.RateLimitReq, resp *pb.RateLimitResp, d *bucketring.Decision, err error) {
+	if err != nil {
+		resp.Error = failed(item, err)
+		return
+	}
+	a, ok := answerOf(d.Values)
+	switch {
+	case !d.Allowed:
+		resp.Error = refused(item, noRoom)
+		return
+	case !ok:
+		resp.Error = unanswered(item, otherVersion)
+		return
+	}
+	resp.Limit, resp.Remaining, resp.ResetTime = max(item.GetLimit(), 0), a.remaining, a.reset
+	if a.over {
+		resp.Status = pb.Status_OVER_LIMIT
+	}
+	if d.Owner != "" && d.Owner != d.Node {
+		resp.Metadata = map[string]string{"owner": s.address(d.Owner)}
+	}
+	if s.cfg.RetryAfter && a.over && a.retry >= 0 {
+		if resp.Metadata == nil {
+			resp.Metadata = map[string]string{}
+		}
+		resp.Metadata["retry_after_ms"] = strconv.FormatInt(a.retry, 10)
+	}
+}
+
+// address returns what callers are told of a member.
+func (s *Server) address(member string) string {
+	if s.cfg.Address != nil {
+		if addr := s.cfg.Address(member); addr != "" {
+			return addr
+		}
+	}
+	return member
+}

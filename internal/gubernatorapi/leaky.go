@@ -30,7 +30,7 @@ func leakyOf(n []int64) (l leaky, ok bool) {
 }
 
 func (l *leaky) store(r *bucketring.Register, q *question) {
-	keep(r, q, l.expires, []int64{isLeaky, l.window, l.burst, l.whole, l.part, l.updated, l.expires})
+	keep(r, q, l.expires, isLeaky, l.window, l.burst, l.whole, l.part, l.updated, l.expires)
 }
 
 // take carries out a question. Unless there is a bucket already, it makes one.

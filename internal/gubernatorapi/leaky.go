@@ -30,7 +30,7 @@ func leakyOf(n []int64) (l leaky, ok bool) {
 }
 
 func (l *leaky) store(r *bucketring.Register, q *question) {
-	keep(r, q, l.expires, isLeaky, l.window, l.burst, l.whole, l.part, l.updated, l.expires)
+	keep(r, q, l.expires, []int64{isLeaky, l.window, l.burst, l.whole, l.part, l.updated, l.expires})
 }
 
 // take carries out a question. Unless there is a bucket already, it makes one.
@@ -112,13 +112,18 @@ func (l *leaky) reset(q *question) int64 {
 	return minus(q.at, since)
 }
 
-// retry returns the time until there are as many tokens as the request wanted, if ever.
+// retry returns the time until there are as many tokens as the request wanted, if ever:
+// they have flowed in, or the bucket is forgotten.
 func (l *leaky) retry(q *question) int64 {
-	if q.hits > l.burst || q.limit == 0 {
+	if q.hits > l.burst {
 		return never
 	}
-	// All but one of the missing tokens, and what is missing of that one, rounded up.
-	more := uint64(l.window-l.part) + uint64(q.limit-1)
-	wait, _ := share(q.hits-l.whole-1, l.window, more, q.limit)
-	return max(minus(plus(q.at, wait), q.clock), 1)
+	moment := plus(l.expires, 1)
+	if q.limit > 0 {
+		// All but one of the missing tokens, and what is missing of that one, rounded up.
+		more := uint64(l.window-l.part) + uint64(q.limit-1)
+		wait, _ := share(q.hits-l.whole-1, l.window, more, q.limit)
+		moment = min(moment, plus(q.at, wait))
+	}
+	return max(minus(moment, q.clock), 1)
 }

@@ -87,7 +87,7 @@ func Step(r *bucketring.Register, args []int64) []int64 {
 
 // keep has the register hold numbers until a bucket has expired, and as much longer as
 // a request could claim to be older than it is. A bucket without a window is none.
-func keep(r *bucketring.Register, q *question, expires int64, numbers ...int64) {
+func keep(r *bucketring.Register, q *question, expires int64, numbers []int64) {
 	last := plus(expires, max(q.skew, 0))
 	until := int64(math.MaxInt64)
 	if last < math.MaxInt64/int64(time.Millisecond) {
@@ -97,7 +97,7 @@ func keep(r *bucketring.Register, q *question, expires int64, numbers ...int64) 
 		forget(r)
 		return
 	}
-	r.Numbers, r.Until = append(r.Numbers[:0], numbers...), until
+	r.Numbers, r.Until = numbers, until
 }
 
 func forget(r *bucketring.Register) { r.Numbers, r.Until = nil, 0 }

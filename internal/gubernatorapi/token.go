@@ -30,7 +30,7 @@ func (t *token) store(r *bucketring.Register, q *question) {
 	if t.over {
 		over = 1
 	}
-	keep(r, q, t.expires, isToken, over, t.limit, t.duration, t.remaining, t.created, t.expires)
+	keep(r, q, t.expires, []int64{isToken, over, t.limit, t.duration, t.remaining, t.created, t.expires})
 }
 
 // take carries out a question. Unless there is a bucket already, it makes one.

@@ -99,6 +99,7 @@ func TestCallerGone(t *testing.T) {
 	}
 	ctx, cancel = context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
+	s = server(gubernatorapi.Config{Limiter: immediate{&fake{newWorld(), "a"}}})
 	resp, err = s.GetRateLimits(ctx, &pb.GetRateLimitsReq{Requests: []*pb.RateLimitReq{item("k"), {}}})
 	if err != nil || resp.Responses[0].Error != "Error while iterating request items: context deadline exceeded" ||
 		resp.Responses[1].Error != "field 'unique_key' cannot be empty" {
@@ -147,7 +148,7 @@ func TestOneTimeForACall(t *testing.T) {
 
 func TestOwnerIsTold(t *testing.T) {
 	w := newWorld()
-	w.owner = func(key string) string { return key[len(key)-1:] }
+	w.owner = func(key string) string { return strings.Trim(key[len(key)-1:], "?") }
 	cfg := standard()
 	cfg.Limiter = immediate{&fake{w, "a"}}
 	cfg.Address = func(member string) string {
@@ -155,8 +156,8 @@ func TestOwnerIsTold(t *testing.T) {
 	}
 	asked := item("b")
 	asked.Metadata = map[string]string{"traceparent": "x", "owner": "y"}
-	got := ask(t, server(cfg), item("a"), asked, item("c"))
-	want := []map[string]string{nil, {"owner": "10.0.0.2:7751"}, {"owner": "c"}}
+	got := ask(t, server(cfg), item("a"), asked, item("c"), item("nobody?"))
+	want := []map[string]string{nil, {"owner": "10.0.0.2:7751"}, {"owner": "c"}, nil}
 	for i := range want {
 		if diff := cmp.Diff(want[i], got[i].GetMetadata()); diff != "" || got[i].GetRemaining() != 9 {
 			t.Errorf("metadata of item %d = %v (-want +got)\n%s", i, got[i], diff)
@@ -205,6 +206,49 @@ func TestPanicCostsOneItem(t *testing.T) {
 		if told.Load() != 2 || s.Panics() != 2 {
 			t.Errorf("%s: %d panics told and %d counted, want 2", name, told.Load(), s.Panics())
 		}
+	}
+}
+
+// TestPanicLeavesNoHalfAnAnswer has the address of the owner panic, which is asked for last.
+func TestPanicLeavesNoHalfAnAnswer(t *testing.T) {
+	w := newWorld()
+	w.owner = func(string) string { return "b" }
+	cfg := standard()
+	cfg.Limiter, cfg.Address = &fake{w, "a"}, func(string) string { panic("no address") }
+	got := ask(t, server(cfg), item("k"))[0]
+	if got.GetError() == "" || got.GetRemaining() != 0 || got.GetLimit() != 0 || got.GetResetTime() != 0 {
+		t.Errorf("an item that panicked = %v, want an error alone", got)
+	}
+}
+
+// moving is a fake that becomes the owner of a key between two items of a call.
+type moving struct {
+	*fake
+	asked *int
+}
+
+func (m moving) Now() int64 { return 1 }
+
+func (m moving) TakeNow(_ int64, req *bucketring.Request, d *bucketring.Decision) bool {
+	*m.asked++
+	return *m.asked > 1 && immediate{m.fake}.TakeNow(0, req, d)
+}
+
+func TestD13OrderWhileAKeyMoves(t *testing.T) {
+	cfg := standard()
+	cfg.Limiter = moving{&fake{newWorld(), "a"}, new(int)}
+	for i, got := range ask(t, server(cfg), item("k"), item("k"), item("other"), item("k")) {
+		if want := []int64{9, 8, 9, 7}[i]; got.GetRemaining() != want {
+			t.Errorf("item %d has %d left, want %d", i, got.GetRemaining(), want)
+		}
+	}
+}
+
+func TestNegativeLimitIsTold(t *testing.T) {
+	r := item("k")
+	r.Limit = -5
+	if got := ask(t, server(standard()), r)[0]; got.GetLimit() != 0 || got.GetStatus() != pb.Status_OVER_LIMIT {
+		t.Errorf("limit -5 = %v, want the limit 0", got)
 	}
 }
 

@@ -185,6 +185,7 @@ func TestD10ArithmeticSaturates(t *testing.T) {
 		1 key=p duration=9223372036854775807 | U9 -9223372036854775808 | U9 =9223372036854775807 | D10
 		1 key=p duration=1s    | U8 1000
 		-9223372036854775808 key=q LEAKY burst=-1 | U-9223372036854775808 | U9223372036854775807 | D10
+		1 key=r LEAKY burst=-1 | O0 | U9 | D10
 		@1h 10 key=q LEAKY     | O0 | U0 | D10
 		1 key=q LEAKY          | O0`)
 }
@@ -326,7 +327,7 @@ func TestD20RetryAfter(t *testing.T) {
 			{"3", ""}, {"8", "60001"}, {"11", ""}, {"7", ""}, {"0", ""}, {"1", "60001"}, {"0", "60001"}, {"11", ""},
 			{"1 limit=0 key=z", ""},
 			{"6 LEAKY key=l", ""}, {"6 LEAKY key=l", "12000"}, {"11 LEAKY key=l", ""}, {"5 LEAKY key=l DRAIN", "30000"},
-			{"3 LEAKY key=l DRAIN", "18000"}, {"1 LEAKY limit=0 key=y", ""},
+			{"3 LEAKY key=l DRAIN", "18000"}, {"20 LEAKY burst=20 key=b", ""}, {"20 LEAKY burst=20 key=b", "60001"}, {"1 LEAKY limit=0 key=y", ""},
 			{"7 LEAKY limit=7 duration=1s key=m", ""}, {"1 LEAKY limit=7 duration=1s key=m", "143"},
 			{"7 LEAKY limit=7 duration=1s key=m", "1000"},
 		} {

@@ -9,7 +9,7 @@ import (
 
 // A token is the state of a TOKEN_BUCKET.
 type token struct {
-	over      bool  // hits were refused while nothing remained
+	over      bool  // hits were refused while nothing remained; means nothing once there is some
 	limit     int64 // as of the last request
 	duration  int64 // as it was given: in ms, or a Gregorian code
 	remaining int64 // may be above limit, where hits were given back
@@ -50,8 +50,7 @@ func (t *token) take(q *question, exists bool) answer {
 			t.remaining = 0
 		}
 	case q.hits != 0:
-		t.remaining = minus(t.remaining, q.hits)
-		over, t.over = false, false
+		over, t.remaining = false, minus(t.remaining, q.hits)
 	}
 	return answer{over, t.remaining, t.expires, t.retry(q, over)}
 }

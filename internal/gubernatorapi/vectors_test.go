@@ -1,6 +1,10 @@
 package gubernatorapi_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/bucketring/bucketring/internal/gubernatorapi"
+)
 
 // vectors are what Gubernator v2.19.1 was seen to answer, and what we do: one script for
 // each row of questions on a new key. The limit is 10 per minute unless it is given.
@@ -105,10 +109,17 @@ var vectors = []struct{ name, script string }{
 		@3s 0 LEAKY duration=10s    | U0 | U1 | D4
 		@3.4s 0 LEAKY duration=10s  | U0 | U1 | D4
 		@3.5s 0 LEAKY duration=10s  | U1`},
+	{"leaky: drained at nothing", `
+		10 LEAKY duration=10s            | U0
+		@500ms 1 LEAKY DRAIN duration=10s | O0
+		@1s 0 LEAKY duration=10s         | U1`},
 }
 
 func TestVectors(t *testing.T) {
 	for _, v := range vectors {
-		t.Run(v.name, func(t *testing.T) { runScript(t, standard(), v.script) })
+		t.Run(v.name, func(t *testing.T) {
+			runScript(t, standard(), v.script)
+			runScript(t, gubernatorapi.Config{Limiter: immediate{&fake{newWorld(), "a"}}}, v.script)
+		})
 	}
 }

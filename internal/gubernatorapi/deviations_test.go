@@ -331,13 +331,13 @@ func TestD20RetryAfter(t *testing.T) {
 			{"7 LEAKY limit=7 duration=1s key=m", ""}, {"1 LEAKY limit=7 duration=1s key=m", "143"},
 			{"7 LEAKY limit=7 duration=1s key=m", "1000"},
 		} {
-			r, _ := words(t, c.text, time.Now())
+			r := words(t, c.text, time.Now())
 			got := ask(t, s, r)[0]
 			if said := got.GetMetadata()["retry_after_ms"]; said != c.want {
 				t.Errorf("%s: retry after %q ms, want %q (%v)", c.text, said, c.want, got)
 			}
 		}
-		r, _ := words(t, "7 LEAKY limit=7 duration=1s key=m", time.Now())
+		r := words(t, "7 LEAKY limit=7 duration=1s key=m", time.Now())
 		for _, wait := range []time.Duration{999, 1} { // what is said is enough, and no more than that
 			time.Sleep(wait * time.Millisecond)
 			if got, want := ask(t, s, r)[0].GetStatus() == pb.Status_UNDER_LIMIT, wait == 1; got != want {

@@ -22,6 +22,9 @@ func Around(code int64, zone *time.Location, now int64) [4]int64 {
 	return c.around(now)
 }
 
+// Statuses are the codes of HTTP by those of gRPC.
+var Statuses = statuses
+
 // Plus, Minus and Share are the sums of this package.
 var (
 	Plus  = plus

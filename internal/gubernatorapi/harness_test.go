@@ -107,8 +107,7 @@ func ask(t *testing.T, s *gubernatorapi.Server, items ...*pb.RateLimitReq) []*pb
 //
 // where the last two are absent if ours is the same. The request is words: a number of
 // hits, LEAKY, DRAIN, RESET, GLOBAL, GREGORIAN, limit=, burst=, duration= (60s, or a code),
-// key=, created=+1s (from now) and @20s (the time, from the start of the script). "1 x3"
-// asks 3 times and looks at the last. An answer is U or O, and what remains; then perhaps
+// key=, created=+1s (from now) and @20s (the time, from the start of the script). An answer is U or O, and what remains; then perhaps
 // reset_time: as ms from now, or with = in front as it is.
 func runScript(t *testing.T, cfg gubernatorapi.Config, script string) {
 	t.Helper()
@@ -124,35 +123,42 @@ func runScriptAt(t *testing.T, cfg gubernatorapi.Config, at time.Time, script st
 		}
 		s, start := server(cfg), time.Now()
 		for line := range strings.Lines(script) {
-			columns := strings.Split(strings.TrimSpace(line), "|")
-			if len(columns) < 2 {
+			request, want, ok := readLine(t, line)
+			if !ok {
 				continue
 			}
-			for i := range columns {
-				columns[i] = strings.TrimSpace(columns[i])
-			}
-			want := columns[1]
-			if len(columns) > 2 {
-				if want = columns[2]; want == columns[1] || len(columns) != 4 || columns[3] == "" {
-					t.Fatalf("%s: ours is to differ from the reference, with the number of a deviation", line)
-				}
-			}
-			r, again := words(t, columns[0], start)
-			var got *pb.RateLimitResp
-			for range again {
-				got = ask(t, s, r)[0]
-			}
+			got := ask(t, s, words(t, request, start))[0]
 			if text := show(got, strings.Fields(want)); text != want {
-				t.Errorf("%s = %s (%v), want %s", columns[0], text, got, want)
+				t.Errorf("%s = %s (%v), want %s", request, text, got, want)
 			}
 		}
 	})
 }
 
-// words reads a request, and waits until its time has come.
-func words(t *testing.T, text string, start time.Time) (r *pb.RateLimitReq, again int) {
+// readLine returns a request and what we answer. It is not ok if the line has none.
+func readLine(t *testing.T, line string) (request, want string, ok bool) {
 	t.Helper()
-	r, again = item("k"), 1
+	columns := strings.Split(strings.TrimSpace(line), "|")
+	if len(columns) < 2 {
+		return "", "", false
+	}
+	for i := range columns {
+		columns[i] = strings.TrimSpace(columns[i])
+	}
+	request, want = columns[0], columns[1]
+	if len(columns) == 2 {
+		return request, want, true
+	}
+	if want = columns[2]; want == columns[1] || len(columns) != 4 || columns[3] == "" {
+		t.Fatalf("%s: ours is to differ from the reference, with the number of a deviation", line)
+	}
+	return request, want, true
+}
+
+// words reads a request, and waits until its time has come.
+func words(t *testing.T, text string, start time.Time) *pb.RateLimitReq {
+	t.Helper()
+	r := item("k")
 	for word := range strings.FieldsSeq(text) {
 		name, value, _ := strings.Cut(word, "=")
 		number, numberErr := strconv.ParseInt(value, 10, 64)
@@ -186,8 +192,6 @@ func words(t *testing.T, text string, start time.Time) (r *pb.RateLimitReq, agai
 			if moment, found := strings.CutPrefix(word, "@"); found {
 				length, err = time.ParseDuration(moment)
 				time.Sleep(length - time.Since(start))
-			} else if times, found := strings.CutPrefix(word, "x"); found {
-				again, err = strconv.Atoi(times)
 			} else {
 				r.Hits, err = strconv.ParseInt(word, 10, 64)
 			}
@@ -196,7 +200,7 @@ func words(t *testing.T, text string, start time.Time) (r *pb.RateLimitReq, agai
 			}
 		}
 	}
-	return r, again
+	return r
 }
 
 // show writes an answer as scripts do, with as many words as are wanted.

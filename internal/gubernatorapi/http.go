@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 
@@ -93,11 +92,9 @@ func (s *Server) getRateLimits(ctx context.Context, w http.ResponseWriter, r *ht
 	return resp, err
 }
 
-// tooLarge is the error of a body, which has that many bytes at least.
-type tooLarge int64
-
-func (n tooLarge) Error() string {
-	return fmt.Sprintf("grpc: received message larger than max (%d vs. %d)", int64(n), maxBody)
+// tooLarge is the error of a body that has so many bytes, at least.
+func tooLarge(bytes int64) error {
+	return status.Errorf(codes.ResourceExhausted, "grpc: received message larger than max (%d vs. %d)", bytes, maxBody)
 }
 
 // decode reads the body of a call. Nothing says an empty one.
@@ -133,12 +130,13 @@ func encode(m proto.Message) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// statuses are what codes of gRPC are over HTTP.
+// statuses are what codes of gRPC are over HTTP. What is exhausted is the size of a body:
+// 429 is only what a limit says, and that is no error here.
 var statuses = [...]int{
 	codes.OK: http.StatusOK, codes.Canceled: 499, codes.Unknown: http.StatusInternalServerError,
 	codes.InvalidArgument: http.StatusBadRequest, codes.DeadlineExceeded: http.StatusGatewayTimeout,
 	codes.NotFound: http.StatusNotFound, codes.AlreadyExists: http.StatusConflict,
-	codes.PermissionDenied: http.StatusForbidden, codes.ResourceExhausted: http.StatusTooManyRequests,
+	codes.PermissionDenied: http.StatusForbidden, codes.ResourceExhausted: http.StatusRequestEntityTooLarge,
 	codes.FailedPrecondition: http.StatusBadRequest, codes.Aborted: http.StatusConflict,
 	codes.OutOfRange: http.StatusBadRequest, codes.Unimplemented: http.StatusNotImplemented,
 	codes.Internal: http.StatusInternalServerError, codes.Unavailable: http.StatusServiceUnavailable,
@@ -152,16 +150,12 @@ type problem struct {
 	Details []any      `json:"details"`
 }
 
-// writeError answers with an error. 429 is only what a limit says, so a body that is too
-// large is 413.
+// writeError answers with an error.
 func writeError(w http.ResponseWriter, err error) {
 	p := problem{status.Code(err), status.Convert(err).Message(), []any{}}
 	code := http.StatusInternalServerError
 	if int(p.Code) < len(statuses) {
 		code = statuses[p.Code]
-	}
-	if large := tooLarge(0); errors.As(err, &large) {
-		p.Code, p.Message, code = codes.ResourceExhausted, large.Error(), http.StatusRequestEntityTooLarge
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

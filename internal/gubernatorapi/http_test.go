@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -207,6 +208,13 @@ func TestPanicCostsOneHTTPCall(t *testing.T) {
 	wantError(t, "a panic", got, 500, 13, "the call ended in a panic, which was counted")
 	if s.Panics() != 1 {
 		t.Errorf("%d panics are counted, want 1", s.Panics())
+	}
+}
+
+func TestStatuses(t *testing.T) {
+	want := []int{200, 499, 500, 400, 504, 404, 409, 403, 413, 400, 409, 400, 501, 500, 503, 500, 401}
+	if got := gubernatorapi.Statuses[:]; !slices.Equal(got, want) {
+		t.Errorf("the codes of gRPC are %v over HTTP, want %v", got, want)
 	}
 }
 

@@ -41,7 +41,7 @@ func has(item *pb.RateLimitReq, flag pb.Behavior) bool { return item.GetBehavior
 // length that no name has.
 func keyOf(item *pb.RateLimitReq) string {
 	name, key := item.GetName(), item.GetUniqueKey()
-	b := make([]byte, 0, binary.MaxVarintLen32+len(name)+len(key))
+	b := make([]byte, 0, 128) // enough for most, on the stack
 	b = binary.AppendUvarint(b, uint64(len(name)))
 	b = append(append(b, name...), key...)
 	if len(b) > bucketring.MaxKeyLen {

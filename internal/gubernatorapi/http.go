@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -23,8 +25,20 @@ const (
 	maxDepth = 16      // of values in each other
 )
 
-// Paths are those that a [Server] answers as an http.Handler, with any method.
-func Paths() []string { return []string{"/v1/GetRateLimits", "/v1/HealthCheck", "/v1/LiveCheck"} }
+// A route is one call.
+type route struct {
+	method string
+	call   func(*Server, context.Context, http.ResponseWriter, *http.Request) (proto.Message, error)
+}
+
+var routes = map[string]route{
+	"/v1/GetRateLimits": {http.MethodPost, (*Server).getRateLimits},
+	"/v1/HealthCheck":   {http.MethodGet, (*Server).healthCheck},
+	"/v1/LiveCheck":     {http.MethodGet, (*Server).liveCheck},
+}
+
+// Paths are those that a [Server] answers as an http.Handler, whatever the method.
+func Paths() []string { return slices.Sorted(maps.Keys(routes)) }
 
 // ServeHTTP answers one call. Pages of other sites cannot have browsers make one.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -53,23 +67,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) (proto.Message, error) {
-	paths := Paths()
-	method, call := http.MethodGet, func(context.Context) (proto.Message, error) { return nil, nil }
-	switch r.URL.Path {
-	case paths[0]:
-		method = http.MethodPost
-		call = func(ctx context.Context) (proto.Message, error) { return s.getRateLimits(ctx, w, r) }
-	case paths[1]:
-		call = func(ctx context.Context) (proto.Message, error) { return s.HealthCheck(ctx, nil) }
-	case paths[2]:
-		call = func(ctx context.Context) (proto.Message, error) { return s.LiveCheck(ctx, nil) }
-	default:
+	wanted, known := routes[r.URL.Path]
+	switch {
+	case !known:
 		return nil, status.Error(codes.NotFound, "Not Found")
-	}
-	if r.Method != method {
+	case r.Method != wanted.method:
 		return nil, status.Error(codes.Unimplemented, "Method Not Allowed")
-	}
-	if err := s.sites.Check(r); err != nil {
+	case s.sites.Check(r) != nil:
 		return nil, status.Error(codes.PermissionDenied, "a page of another site made this call, which is not allowed")
 	}
 	ctx, cancel, err := withTimeout(r)
@@ -77,7 +81,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (proto.Message, e
 		return nil, err
 	}
 	defer cancel()
-	return call(ctx)
+	return wanted.call(s, ctx, w, r)
 }
 
 func (s *Server) getRateLimits(ctx context.Context, w http.ResponseWriter, r *http.Request) (proto.Message, error) {
@@ -90,6 +94,14 @@ func (s *Server) getRateLimits(ctx context.Context, w http.ResponseWriter, r *ht
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
 	return resp, err
+}
+
+func (s *Server) healthCheck(ctx context.Context, _ http.ResponseWriter, _ *http.Request) (proto.Message, error) {
+	return s.HealthCheck(ctx, nil)
+}
+
+func (s *Server) liveCheck(ctx context.Context, _ http.ResponseWriter, _ *http.Request) (proto.Message, error) {
+	return s.LiveCheck(ctx, nil)
 }
 
 // tooLarge is the error of a body that has so many bytes, at least.

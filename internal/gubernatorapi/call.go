@@ -30,6 +30,9 @@ type call struct {
 	answers []pb.RateLimitResp
 	keys    []string
 	waiting []int // items that could not be decided at once
+
+	req bucketring.Request // of the item that is decided at once, and what came of it
+	d   bucketring.Decision
 }
 
 // GetRateLimits implements pb.V1Server. The error, if any, means that no item was begun.
@@ -85,12 +88,12 @@ func (c *call) takeNow(i int, reading int64) (done bool) {
 			done = true
 		}
 	}()
-	req := c.ask(c.items[i], c.keys[i], c.now)
-	var d bucketring.Decision
-	if !c.immediate.TakeNow(reading, &req, &d) {
+	c.ask(&c.req, c.items[i], c.keys[i], c.now)
+	c.d = bucketring.Decision{}
+	if !c.immediate.TakeNow(reading, &c.req, &c.d) {
 		return false
 	}
-	c.tell(c.items[i], &c.answers[i], &d, nil)
+	c.tell(c.items[i], &c.answers[i], &c.d, nil)
 	return true
 }
 
@@ -149,7 +152,9 @@ func (c *call) take(ctx context.Context, i int) {
 		c.answers[i].Error = gone(err)
 		return
 	}
-	d, err := c.cfg.Limiter.Take(ctx, c.ask(c.items[i], c.keys[i], c.now))
+	var req bucketring.Request
+	c.ask(&req, c.items[i], c.keys[i], c.now)
+	d, err := c.cfg.Limiter.Take(ctx, req)
 	c.tell(c.items[i], &c.answers[i], &d, err)
 }
 

@@ -33,9 +33,12 @@ func TestD1StoredOverLimitEnds(t *testing.T) {
 
 func TestD2RenewedWindowAnswersForItself(t *testing.T) {
 	runScript(t, standard(), `
-		7                   | U3 60000
-		@20s 4 duration=10s | O3 10000 | U6 10000 | D2
-		0 duration=10s      | U10 10000 | U6 10000 | D2`)
+		7                         | U3 60000
+		10 key=b                  | U0 60000
+		@20s 0 duration=10s       | U3 10000 | U10 10000 | D2
+		4 duration=10s            | U6 10000
+		4 key=b duration=10s      | O0 10000 | U6 10000 | D2
+		4 key=b duration=10s      | O6 10000 | U2 10000 | D1 D2`)
 }
 
 func TestD3DrainOnFirstRequest(t *testing.T) {
@@ -69,36 +72,44 @@ func TestD5ResetIsExact(t *testing.T) {
 	runScript(t, standard(), `
 		1 LEAKY limit=7 duration=1s          | U6 142 | U6 143 | D5
 		0 LEAKY limit=7 burst=9 duration=1s  | U9 -284 | U9 -285 | D5
-		1 LEAKY limit=0 burst=5 key=zero     | U4 -9223372036854775808 | U4 0 | D5
+		2 LEAKY limit=0 burst=5 key=zero     | U3 -9223372036854775808 | U3 0 | D5
 		1 LEAKY limit=1 duration=9223372036854775807 key=far | U0 -9223372036854775808 | U0 =9223372036854775807 | D5
 		0 LEAKY limit=3 duration=10s key=odd | U3 0
 		2 LEAKY limit=3 duration=10s key=odd | U1 6666 | U1 6667 | D5`)
 }
 
-// In the reference a week is an error, and months and years never leak.
+// In the reference a first leaky call is full now, weeks are an error, and leaky months and
+// years last for ages.
 func TestD6GregorianIntervals(t *testing.T) {
-	day := 24 * time.Hour
 	at := time.Date(2027, 2, 10, 10, 20, 30, 0, time.UTC) // a Wednesday
-	end := func(y int, m time.Month, d, hour, minute int) string {
-		return fmt.Sprintf("=%d", time.Date(y, m, d, hour, minute, 0, 0, time.UTC).UnixMilli()-1)
-	}
 	for code, c := range []struct {
-		name, end string
-		length    time.Duration
+		name         string
+		end          time.Time
+		length       time.Duration
+		first, token string // of the reference; token and leaky are empty if they are ours
+		leaky        string
 	}{
-		{"minute", end(2027, 2, 10, 10, 21), time.Minute},
-		{"hour", end(2027, 2, 10, 11, 0), time.Hour},
-		{"day", end(2027, 2, 11, 0, 0), day},
-		{"week", end(2027, 2, 15, 0, 0), 7 * day},
-		{"month", end(2027, 3, 1, 0, 0), 28 * day},
-		{"year", end(2028, 1, 1, 0, 0), 365 * day},
+		{"minute", time.Date(2027, 2, 10, 10, 21, 0, 0, time.UTC), time.Minute, "U9 0", "", ""},
+		{"hour", time.Date(2027, 2, 10, 11, 0, 0, 0, time.UTC), time.Hour, "U9 0", "", ""},
+		{"day", time.Date(2027, 2, 11, 0, 0, 0, 0, time.UTC), 24 * time.Hour, "U9 0", "", ""},
+		{"week", time.Date(2027, 2, 15, 0, 0, 0, 0, time.UTC), 7 * 24 * time.Hour, "error", "error", "error"},
+		{"month", time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC), 28 * 24 * time.Hour, "U9 0", "", "U0 1803857398560000000"},
+		{"year", time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC), 365 * 24 * time.Hour, "U9 0", "", "U0 1830295801238400000"},
 	} {
+		beside := func(reference, ours string) string {
+			if reference == "" {
+				return ours
+			}
+			return reference + " | " + ours + " | D6"
+		}
+		token := beside(c.token, fmt.Sprintf("U9 =%d", c.end.UnixMilli()-1))
+		leaky := beside(c.leaky, fmt.Sprintf("U0 %d", c.length.Milliseconds()))
 		t.Run(c.name, func(t *testing.T) {
 			runScriptAt(t, standard(), at, fmt.Sprintf(`
-				1 GREGORIAN duration=%[1]d             | U9 %[2]s
-				1 LEAKY GREGORIAN duration=%[1]d key=l | U9 0 | U9 %[3]d | D6
-				9 LEAKY GREGORIAN duration=%[1]d key=l | U0 0 | U0 %[4]d | D6`,
-				code, c.end, (c.length/10).Milliseconds(), c.length.Milliseconds()))
+				1 GREGORIAN duration=%[1]d             | %[2]s
+				1 LEAKY GREGORIAN duration=%[1]d key=l | %[3]s | U9 %[4]d | D6
+				9 LEAKY GREGORIAN duration=%[1]d key=l | %[5]s`,
+				code, token, c.first, c.length.Milliseconds()/10, leaky))
 		})
 	}
 }
@@ -124,7 +135,7 @@ func TestD8GregorianRenewalEndsWithTheInterval(t *testing.T) {
 		4                                       | U6 60000
 		1 GREGORIAN duration=0                  | U5 29999
 		@29.500s 1 GREGORIAN duration=1         | U4 3540499
-		1 GREGORIAN duration=0 created=500ms    | U4 500 | U9 499 | D8`)
+		1 GREGORIAN duration=0 created=500ms    | U9 500 | U9 499 | D8`)
 }
 
 func TestD9CreatedAtIsClamped(t *testing.T) {
@@ -134,11 +145,11 @@ func TestD9CreatedAtIsClamped(t *testing.T) {
 		1 key=c created=500ms | U9 60500
 		10 key=d LEAKY duration=10s             | U0 10000
 		1 key=d LEAKY duration=10s created=100s | U9 101000 | U0 11000 | D9
-		0 key=d LEAKY duration=10s created=100s | U10 100000 | U0 11000 | D9
-		0 key=d LEAKY duration=10s created=-50s | U10 -50000 | U0 11000 | D9
-		0 key=d LEAKY duration=10s              | U10 0 | U0 11000 | D9
-		@1.9s 0 key=d LEAKY duration=10s        | U10 0 | U0 10000 | D9
-		@2.0s 1 key=d LEAKY duration=10s        | U9 1000 | U0 10000 | D9`)
+		0 key=d LEAKY duration=10s created=100s | U9 101000 | U0 11000 | D9
+		0 key=d LEAKY duration=10s created=-50s | U9 -49000 | U0 11000 | D9
+		0 key=d LEAKY duration=10s              | U9 1000 | U0 11000 | D9
+		@1.9s 0 key=d LEAKY duration=10s        | U9 1000 | U0 10000 | D9
+		@2.0s 1 key=d LEAKY duration=10s        | U8 2000 | U0 10000 | D9`)
 }
 
 func TestD9SkewIsConfigured(t *testing.T) {
@@ -178,15 +189,15 @@ func TestD10ArithmeticSaturates(t *testing.T) {
 		-9223372036854775808   | U-9223372036854775798 | U9223372036854775807 | D10
 		-9223372036854775808   | U10 | U9223372036854775807 | D10
 		9223372036854775807    | O10 | U0 | D10
-		1 key=l LEAKY limit=-5 | U-6 0 | O0 0 | D10
+		1 key=l LEAKY limit=-5 | O0 60000 | O0 0 | D10
 		0 key=m limit=-5       | U-5 | U0 | D10
 		1 key=o duration=-5s   | U9 -5000 | U9 0 | D10
 		1 key=o duration=-5s   | U9 -5000 | U9 0 | D10
-		1 key=p duration=9223372036854775807 | U9 -9223372036854775808 | U9 =9223372036854775807 | D10
-		1 key=p duration=1s    | U8 1000
-		-9223372036854775808 key=q LEAKY burst=-1 | U-9223372036854775808 | U9223372036854775807 | D10
+		1 key=p duration=9223372036854775807 | U9 =-9223371090169975809 | U9 =9223372036854775807 | D10
+		1 key=p duration=1s    | U9 1000 | U8 1000 | D10
+		-9223372036854775808 key=q LEAKY | U-9223372036854775798 | U9223372036854775807 | D10
 		1 key=r LEAKY burst=-1 | O0 | U9 | D10
-		@1h 10 key=q LEAKY     | O0 | U0 | D10
+		@1h 10 key=q LEAKY     | U0
 		1 key=q LEAKY          | O0`)
 }
 

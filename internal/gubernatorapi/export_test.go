@@ -13,7 +13,7 @@ func ArgsOf(item *pb.RateLimitReq, skew int64, bounds [4]int64) []int64 {
 		algorithm: item.GetAlgorithm(), behavior: item.GetBehavior(), hits: item.GetHits(), limit: item.GetLimit(),
 		duration: item.GetDuration(), burst: item.GetBurst(), at: item.GetCreatedAt(), skew: skew, bounds: bounds,
 	}
-	return q.args()
+	return q.appendArgs(nil)
 }
 
 // Around returns what a calendar says of a moment.

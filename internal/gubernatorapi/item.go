@@ -52,9 +52,9 @@ func keyOf(item *pb.RateLimitReq) string {
 	return string(b)
 }
 
-// ask returns the request for an item that has passed check. now is the time of items
+// ask makes req the request for an item that has passed check. now is the time of items
 // that bring none, in ms since 1970.
-func (s *Server) ask(item *pb.RateLimitReq, key string, now int64) bucketring.Request {
+func (s *Server) ask(req *bucketring.Request, item *pb.RateLimitReq, key string, now int64) {
 	q := question{
 		algorithm: item.GetAlgorithm(), behavior: item.GetBehavior(), hits: item.GetHits(), limit: item.GetLimit(),
 		duration: item.GetDuration(), burst: item.GetBurst(), at: item.GetCreatedAt(), skew: s.cfg.MaxClockSkew.Milliseconds(),
@@ -68,9 +68,9 @@ func (s *Server) ask(item *pb.RateLimitReq, key string, now int64) bucketring.Re
 	if has(item, pb.Behavior_DURATION_IS_GREGORIAN) {
 		q.bounds = s.calendars[q.duration].around(now)
 	}
-	req := s.request
-	req.Key, req.Args = key, q.args()
-	return req
+	args := q.appendArgs(req.Args[:0])
+	*req = s.request
+	req.Key, req.Args = key, args
 }
 
 // tell writes the answer to an item.

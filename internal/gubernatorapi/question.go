@@ -3,8 +3,6 @@
 package gubernatorapi
 
 import (
-	"slices"
-
 	"github.com/bucketring/bucketring/internal/gubernatorapi/pb"
 )
 
@@ -35,14 +33,11 @@ const counted = pb.Behavior_DURATION_IS_GREGORIAN | pb.Behavior_RESET_REMAINING 
 
 func (q *question) has(flag pb.Behavior) bool { return q.behavior&flag != 0 }
 
-// args are the question for [Step]. Their order is frozen, as StepID is.
-func (q *question) args() []int64 {
-	args := []int64{
-		int64(q.algorithm), int64(q.behavior & counted), q.hits, q.limit, q.duration, q.burst, q.at, q.skew,
-		q.bounds[0], q.bounds[1], q.bounds[2], q.bounds[3],
-	}
-	if !q.has(pb.Behavior_DURATION_IS_GREGORIAN) {
-		return args[:len(args)-len(q.bounds)]
+// appendArgs appends the question for [Step]. The order is frozen, as StepID is.
+func (q *question) appendArgs(args []int64) []int64 {
+	args = append(args, int64(q.algorithm), int64(q.behavior&counted), q.hits, q.limit, q.duration, q.burst, q.at, q.skew)
+	if q.has(pb.Behavior_DURATION_IS_GREGORIAN) {
+		args = append(args, q.bounds[:]...)
 	}
 	return args
 }
@@ -68,15 +63,12 @@ func questionOf(clock int64, args []int64) (q question, ok bool) {
 		q.window = q.duration
 		return q, len(args) == 8
 	}
-	if len(args) != 8+copy(q.bounds[:], args[8:]) || len(args) != 12 || !increasing(q.bounds[:]) {
+	copy(q.bounds[:], args[8:])
+	if b := &q.bounds; len(args) != 8+len(b) || b[0] >= b[1] || b[1] >= b[2] || b[2] >= b[3] {
 		return q, false
 	}
 	q.interval()
 	return q, true
-}
-
-func increasing(numbers []int64) bool {
-	return slices.IsSorted(numbers) && len(slices.Compact(slices.Clone(numbers))) == len(numbers)
 }
 
 // interval chooses the Gregorian interval of the owner's clock, which may be the

@@ -4,7 +4,6 @@ package gubernatorapi
 
 import (
 	"context"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,8 +59,7 @@ func (c *call) begin(ctx context.Context) {
 	var reading int64
 	var late map[string]bool
 	for i, item := range c.items {
-		if wrong := c.check(ctx, item); wrong != "" {
-			c.answers[i].Error = wrong
+		if c.answers[i].Error = c.check(ctx, item); c.answers[i].Error != "" {
 			continue
 		}
 		c.keys[i] = keyOf(item)
@@ -149,7 +147,7 @@ func (c *call) takeAll(ctx context.Context, line []int) {
 func (c *call) take(ctx context.Context, i int) {
 	defer func() { c.recovered(i, recover()) }()
 	if err := ctx.Err(); err != nil {
-		c.answers[i].Error = gone(err)
+		c.answers[i].Error = c.gone(err)
 		return
 	}
 	var req bucketring.Request
@@ -168,12 +166,4 @@ func (c *call) recovered(i int, value any) bool {
 	a.Status, a.Limit, a.Remaining, a.ResetTime, a.Metadata = 0, 0, 0, 0, nil
 	a.Error = refused(c.items[i], panicText)
 	return true
-}
-
-// panicked counts a panic and tells of it.
-func (s *Server) panicked(value any) {
-	s.panics.Add(1)
-	if s.cfg.Panicked != nil {
-		s.cfg.Panicked(value, debug.Stack())
-	}
 }

@@ -1,9 +1,11 @@
 package gubernatorapi_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -83,6 +85,9 @@ func TestItemErrors(t *testing.T) {
 		got := ask(t, s, &c.item)[0]
 		if got.GetError() != c.want || got.GetLimit() != 0 || got.GetStatus() != 0 || len(got.GetMetadata()) != 0 {
 			t.Errorf("%s: %v, want only the error %q", c.name, got, c.want)
+		}
+		if counted := s.Stats(); counted.Bad+counted.Unavailable+counted.Full != 1 || (counted.Full == 1) != c.full {
+			t.Errorf("%s is counted as %+v, want it once", c.name, counted)
 		}
 	}
 }
@@ -182,17 +187,13 @@ func TestPanicCostsOneItem(t *testing.T) {
 		w := newWorld()
 		w.fail = func(key string) error {
 			if strings.HasSuffix(key, "bad") {
-				panic("one item")
+				panic("a secret")
 			}
 			return nil
 		}
-		var told atomic.Int64
+		var log bytes.Buffer
 		cfg := standard()
-		cfg.Panicked = func(value any, stack []byte) {
-			if value == "one item" && len(stack) > 0 {
-				told.Add(1)
-			}
-		}
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		cfg.Limiter = &fake{w, "a"}
 		if name == "now" {
 			cfg.Limiter = immediate{&fake{w, "a"}}
@@ -203,8 +204,8 @@ func TestPanicCostsOneItem(t *testing.T) {
 		if got[0].GetRemaining() != 9 || got[2].GetRemaining() != 9 || got[1].GetError() != want || got[3].GetError() != want {
 			t.Errorf("%s: %v, want two answers beside two panics", name, got)
 		}
-		if told.Load() != 2 || s.Panics() != 2 {
-			t.Errorf("%s: %d panics told and %d counted, want 2", name, told.Load(), s.Panics())
+		if lines := strings.Count(log.String(), "item panicked"); s.Stats().Panics != 2 || lines < 1 || strings.Contains(log.String(), "secret") {
+			t.Errorf("%s: %d panics are counted and %d told, want 2 and one a second, without their text\n%s", name, s.Stats().Panics, lines, log.String())
 		}
 	}
 }
@@ -276,6 +277,41 @@ func TestItemsWaitTogether(t *testing.T) {
 			t.Errorf("%d items waited together, and all took %v, want 64 and 16ms", most.Load(), took)
 		}
 	})
+}
+
+// counting is a fake that is told what was decided.
+type counting struct {
+	*fake
+	allowed, denied *int
+}
+
+func (c counting) Count(allowed bool, _ *bucketring.Decision) {
+	if allowed {
+		*c.allowed++
+	} else {
+		*c.denied++
+	}
+}
+
+func TestDecisionsAreCounted(t *testing.T) {
+	w, allowed, denied := newWorld(), 0, 0
+	w.fail = func(key string) error {
+		if strings.HasSuffix(key, "bad") {
+			return bucketring.ErrUnavailable
+		}
+		return nil
+	}
+	cfg := standard()
+	cfg.Limiter = counting{&fake{w, "a"}, &allowed, &denied}
+	s, full := server(cfg), item("k")
+	full.Hits = 10
+	ask(t, s, full, item("k"), item("k"), item("bad"), &pb.RateLimitReq{})
+	if allowed != 1 || denied != 2 {
+		t.Errorf("%d allowed and %d denied are counted, want 1 and 2", allowed, denied)
+	}
+	if got, want := s.Stats(), (gubernatorapi.Stats{Bad: 1, Unavailable: 1}); got != want {
+		t.Errorf("Stats = %+v, want %+v", got, want)
+	}
 }
 
 func TestNewNeedsALimiter(t *testing.T) {

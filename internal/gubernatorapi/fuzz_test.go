@@ -144,7 +144,7 @@ func FuzzJSON(f *testing.F) {
 		default:
 			t.Errorf("%d %s", got.Code, got.Body)
 		}
-		if s.Panics() != 0 {
+		if s.Stats().Panics != 0 {
 			t.Fatal("an item has panicked")
 		}
 	})

@@ -206,8 +206,8 @@ func TestPanicCostsOneHTTPCall(t *testing.T) {
 	s := server(cfg)
 	got := call(s, "GET", "/v1/HealthCheck", nil)
 	wantError(t, "a panic", got, 500, 13, "the call ended in a panic, which was counted")
-	if s.Panics() != 1 {
-		t.Errorf("%d panics are counted, want 1", s.Panics())
+	if s.Stats().Panics != 1 {
+		t.Errorf("%d panics are counted, want 1", s.Stats().Panics)
 	}
 }
 

@@ -6,22 +6,33 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"strconv"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/gubernatorapi/pb"
 )
 
-// check returns what is wrong with an item, "" if nothing. The order is Gubernator's.
+// check returns what is wrong with an item, and counts it; "" if nothing is. The order is
+// Gubernator's.
 func (s *Server) check(ctx context.Context, item *pb.RateLimitReq) (wrong string) {
+	if item.GetUniqueKey() != "" && item.GetName() != "" && ctx.Err() != nil {
+		return s.gone(ctx.Err())
+	}
+	if wrong = s.wrongWith(item); wrong != "" {
+		s.counts.bad.Add(1)
+	}
+	return wrong
+}
+
+// wrongWith returns why an item cannot be counted, whatever happens, "" if it can.
+func (s *Server) wrongWith(item *pb.RateLimitReq) string {
 	code := item.GetDuration()
 	switch bytes := len(item.GetName()) + len(item.GetUniqueKey()); {
 	case item.GetUniqueKey() == "":
 		return noUniqueKey
 	case item.GetName() == "":
 		return noName
-	case ctx.Err() != nil:
-		return gone(ctx.Err())
 	case bytes > s.cfg.MaxKeyLen:
 		return tooLong(bytes, s.cfg.MaxKeyLen)
 	case has(item, pb.Behavior_MULTI_REGION) && !s.cfg.IgnoreMultiRegion:
@@ -75,18 +86,22 @@ func (s *Server) ask(req *bucketring.Request, item *pb.RateLimitReq, key string,
 
 // tell writes the answer to an item.
 func (s *Server) tell(item *pb.RateLimitReq, resp *pb.RateLimitResp, d *bucketring.Decision, err error) {
-	if err != nil {
-		resp.Error = failed(item, err)
-		return
-	}
 	a, ok := answerOf(d.Values)
 	switch {
+	case err != nil:
+		resp.Error = s.failed(item, err)
+		return
 	case !d.Allowed:
+		s.counts.full.Add(1)
 		resp.Error = refused(item, noRoom)
 		return
 	case !ok:
+		s.counts.unavailable.Add(1)
 		resp.Error = unanswered(item, otherVersion)
 		return
+	}
+	if s.counter != nil {
+		s.counter.Count(!a.over, d)
 	}
 	resp.Limit, resp.Remaining, resp.ResetTime = max(item.GetLimit(), 0), a.remaining, a.reset
 	if a.over {
@@ -101,6 +116,23 @@ func (s *Server) tell(item *pb.RateLimitReq, resp *pb.RateLimitResp, d *bucketri
 		}
 		resp.Metadata["retry_after_ms"] = strconv.FormatInt(a.retry, 10)
 	}
+}
+
+// failed returns the error of an item for which the Limiter has returned err, and counts it.
+func (s *Server) failed(item *pb.RateLimitReq, err error) string {
+	if errors.Is(err, bucketring.ErrInvalid) {
+		s.counts.bad.Add(1)
+		return refused(item, err.Error())
+	}
+	s.counts.unavailable.Add(1)
+	return unanswered(item, err.Error())
+}
+
+// gone returns the error of an item that was not begun, as the caller no longer waits, and
+// counts it.
+func (s *Server) gone(cause error) string {
+	s.counts.unavailable.Add(1)
+	return "Error while iterating request items: " + cause.Error()
 }
 
 // address returns what callers are told of a member.

@@ -1,6 +1,7 @@
 package gubernatorapi
 
 import (
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -42,9 +43,8 @@ type Config struct {
 	// RetryAfter adds retry_after_ms to the metadata of OVER_LIMIT: the time in ms until
 	// the same request could pass, if there is one.
 	RetryAfter bool
-	// Panicked is told the value of each panic, and where. It cost one item or one HTTP
-	// call. Nil tells nobody.
-	Panicked func(value any, stack []byte)
+	// Logger is told of panics. Nil means silence.
+	Logger *slog.Logger
 }
 
 // A Server serves clients of Gubernator: gRPC by Register, JSON as an http.Handler. It is
@@ -53,11 +53,12 @@ type Server struct {
 	pb.UnimplementedV1Server
 	cfg       Config
 	immediate Immediate          // the Limiter, if it is one
+	counter   counter            // likewise
 	request   bucketring.Request // what all have in common
 	calendars [numIntervals]calendar
 	sites     http.CrossOriginProtection
-	ending    atomic.Bool  // set by NotServing
-	panics    atomic.Int64 // counted by panicked
+	ending    atomic.Bool // set by NotServing
+	counts    counts
 }
 
 // An Immediate is a Limiter that decides at once what needs no other node.
@@ -70,7 +71,8 @@ type Immediate interface {
 }
 
 // New returns a server. If the Limiter is an Immediate too, items of this node's own keys
-// cost no goroutine. New panics without a Limiter.
+// cost no goroutine. If it has a method Count(allowed bool, d *bucketring.Decision), it is
+// told what was decided. New panics without a Limiter.
 func New(cfg Config) *Server {
 	if cfg.Limiter == nil {
 		panic("gubernatorapi: New without a Limiter")
@@ -78,11 +80,15 @@ func New(cfg Config) *Server {
 	if cfg.Zone == nil {
 		cfg.Zone = time.UTC
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	if cfg.MaxKeyLen <= 0 {
 		cfg.MaxKeyLen = bucketring.MaxKeyLen
 	}
 	s := &Server{cfg: cfg, request: bucketring.StepRequest(StepID, "")}
 	s.immediate, _ = cfg.Limiter.(Immediate)
+	s.counter, _ = cfg.Limiter.(counter)
 	for code := range s.calendars {
 		s.calendars[code].code, s.calendars[code].zone = int64(code), cfg.Zone
 	}
@@ -95,6 +101,3 @@ func (s *Server) Register(g grpc.ServiceRegistrar) { pb.RegisterV1Server(g, s) }
 
 // NotServing has LiveCheck fail from now on. All else is still served.
 func (s *Server) NotServing() { s.ending.Store(true) }
-
-// Panics counts items and HTTP calls that ended in a panic.
-func (s *Server) Panics() int64 { return s.panics.Load() }

@@ -4,10 +4,8 @@
 package gubernatorapi
 
 import (
-	"errors"
 	"fmt"
 
-	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/gubernatorapi/pb"
 )
 
@@ -26,9 +24,6 @@ const (
 
 // keyText is how Gubernator names a counter in its errors.
 func keyText(item *pb.RateLimitReq) string { return item.GetName() + "_" + item.GetUniqueKey() }
-
-// gone is the error of an item that was not begun, as the caller no longer waits.
-func gone(cause error) string { return "Error while iterating request items: " + cause.Error() }
 
 // refused is the error of an item that cannot be counted.
 func refused(item *pb.RateLimitReq, cause string) string {
@@ -55,12 +50,4 @@ func badInterval(item *pb.RateLimitReq) string {
 
 func tooLong(bytes, most int) string {
 	return fmt.Sprintf("name and unique_key have %d bytes together, at most %d are allowed: send a hash of the key", bytes, most)
-}
-
-// failed is the error of an item for which the Limiter has returned err.
-func failed(item *pb.RateLimitReq, err error) string {
-	if errors.Is(err, bucketring.ErrInvalid) {
-		return refused(item, err.Error())
-	}
-	return unanswered(item, err.Error())
 }

@@ -2,6 +2,7 @@ package gubernatorapi_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -199,6 +200,23 @@ func TestD10ArithmeticSaturates(t *testing.T) {
 		1 key=r LEAKY burst=-1 | O0 | U9 | D10
 		@1h 10 key=q LEAKY     | U0
 		1 key=q LEAKY          | O0`)
+}
+
+// TestD10LongAgo has a time so early that its ns are no int64: nothing is kept for it.
+func TestD10LongAgo(t *testing.T) {
+	for _, early := range []int64{math.MinInt64, math.MinInt64 / 1000, -1} {
+		w := newWorld()
+		s, r := server(gubernatorapi.Config{Limiter: &fake{w, "a"}, MaxClockSkew: -1}), item("k")
+		r.CreatedAt = &early
+		if got := ask(t, s, r)[0]; got.GetRemaining() != 9 {
+			t.Errorf("at %d: %v, want 9 left", early, got)
+		}
+		for _, kept := range w.registers {
+			if kept.Numbers != nil || kept.Until != 0 {
+				t.Errorf("at %d: %+v is kept, want nothing", early, kept)
+			}
+		}
+	}
 }
 
 // In the reference both are the counter a_b_c, and share its hits.

@@ -91,7 +91,7 @@ func keep(r *bucketring.Register, q *question, expires int64, numbers []int64) {
 	last := plus(expires, max(q.skew, 0))
 	until := int64(math.MaxInt64)
 	if last < math.MaxInt64/int64(time.Millisecond) {
-		until = (last + 1) * int64(time.Millisecond)
+		until = (max(last, 0) + 1) * int64(time.Millisecond)
 	}
 	if q.window == 0 || until <= r.Now {
 		forget(r)

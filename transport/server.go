@@ -14,13 +14,15 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/transport/limitpb"
 )
 
 const (
-	maxMessage  = 256 << 10 // bytes of a public message
+	maxMessage  = 256 << 10 // bytes of a message of this API
+	maxForeign  = 1 << 20   // bytes of a message of other services on the same listener
 	maxBatch    = 1000      // requests of a batch
 	maxInFlight = 1024      // requests of a stream that are not answered
 )
@@ -64,9 +66,9 @@ func NewServer(limiter bucketring.Limiter) *Server {
 func (s *Server) EndStreams() { s.end.Do(func() { close(s.ending) }) }
 
 // GRPC returns a gRPC server with the public API and its bounds. Others may
-// register further services on it.
+// register further services on it, whose messages have at most 1 MiB.
 func (s *Server) GRPC() *grpc.Server {
-	opts := append(bounds(maxMessage), grpc.NumStreamWorkers(uint32(8*runtime.GOMAXPROCS(0))),
+	opts := append(bounds(maxForeign), grpc.NumStreamWorkers(uint32(8*runtime.GOMAXPROCS(0))),
 		grpc.ChainUnaryInterceptor(s.recoverUnary), grpc.ChainStreamInterceptor(s.recoverStream),
 		// Clients connect anew now and then, so that they spread after a scale-out.
 		grpc.KeepaliveParams(keepalive.ServerParameters{
@@ -102,8 +104,22 @@ func bounds(message int) []grpc.ServerOption {
 	}
 }
 
-func (s *Server) recoverUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (resp any, err error) {
+// fits reports whether a message of this API is of a size that it takes, in the words of
+// gRPC, which checks for all services of a listener together.
+func fits(size int) error {
+	if size <= maxMessage {
+		return nil
+	}
+	return status.Errorf(codes.ResourceExhausted, "grpc: received message larger than max (%d vs. %d)", size, maxMessage)
+}
+
+func (s *Server) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (resp any, err error) {
 	defer s.recovered(&err)
+	if _, ours := info.Server.(*Server); ours {
+		if err := fits(proto.Size(req.(proto.Message))); err != nil {
+			return nil, err
+		}
+	}
 	return handle(ctx, req)
 }
 

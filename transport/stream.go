@@ -134,6 +134,9 @@ func (c *streamed) read() error {
 			return nil
 		}
 		if err == nil {
+			err = fits(len(m.raw))
+		}
+		if err == nil {
 			err = c.takeIn(m.raw)
 		}
 		if err != nil {

@@ -23,6 +23,7 @@ var broken = []struct{ pkg, file, text, want string }{
 	{"node", "a_test.go", `package node_test; import "github.com/bucketring/bucketring/cluster"`, "node may not import cluster"},
 	{"cmd/bucketring", "a.go", `package main; import "github.com/bucketring/bucketring/bench"`, "may not import bench"},
 	{"bucket", "a.go", `package bucket; import "github.com/cespare/xxhash/v2"`, "bucket may not import github.com/cespare/xxhash/v2"},
+	{"client/httplimit", "a.go", `package httplimit; import "github.com/bucketring/bucketring/node"`, "client/httplimit may not import node"},
 	{"bucket", "a.go", `package bucket; import "golang.org/x/sys/unix"`, "bucket may not import golang.org/x/sys/unix"},
 	{"internal/envoyrls", "a.go", `package envoyrls; import "google.golang.org/grpc/security/advancedtls"`, "may not import google"},
 	{"cluster", "a.go", `package cluster; import "github.com/hashicorp/memberlistic"`, "may not import github.com/hashicorp/memberlistic"},

@@ -25,9 +25,8 @@ type Grant struct {
 	kept   chan error         // what came of them
 	end    func() error       // once
 
-	mu    sync.Mutex
-	cost  *bucketring.Request // settles the reservation; nil while nobody has said the cost; guarded by mu
-	ended bool                // guarded by mu
+	mu   sync.Mutex
+	cost *bucketring.Request // settles the reservation; nil while nobody has said the cost; guarded by mu
 }
 
 // grantKey is where a context has its Grant.
@@ -81,7 +80,7 @@ func GrantFrom(ctx context.Context) (g *Grant, ok bool) {
 func (g *Grant) Settle(units int64, nanos int32) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.Decision.Reservation != "" && !g.ended {
+	if g.Decision.Reservation != "" {
 		g.cost = &bucketring.Request{
 			Verb: bucketring.VerbSettle, IDs: []string{g.Decision.Reservation}, Cost: units, CostNanos: nanos,
 		}
@@ -95,7 +94,6 @@ func (g *Grant) End() error { return g.end() }
 
 func (g *Grant) finishAll() error {
 	g.mu.Lock()
-	g.ended = true
 	cost := g.cost
 	g.mu.Unlock()
 	var failed error

@@ -23,8 +23,8 @@ func TestRefusalOf(t *testing.T) {
 	fraction.Precision, fraction.Unit = 3, "minutes"
 	away := one(state("inline", 5, time.Hour))
 	away.Source = bucketring.SourceFallbackClosed
-	several := one(state("inline-2", 20, time.Minute))
-	several.Limits = []bucketring.LimitState{state("inline", 5, time.Second), {Name: "x", Allowed: true}, several.LimitState}
+	several := one(state("inline", 20, time.Minute))
+	several.Limits = []bucketring.LimitState{several.LimitState, {Name: "x", Allowed: true}, state("inline-2", 9, time.Second)}
 	rule := one(state("no-robots", 0, bucketring.Never))
 	rule.Limits, rule.Response = []bucketring.LimitState{}, &bucketring.Response{Violated: []string{"no-robots"}}
 
@@ -37,7 +37,7 @@ func TestRefusalOf(t *testing.T) {
 			Violated: []string{"inline"}, RetryAfter: 1}},
 		{"5/m burst=50", one(state("inline", 50, time.Second+1)), client.Refusal{Detail: "Limit inline allows 5 per minute; try again in 2 seconds.",
 			Violated: []string{"inline"}, RetryAfter: time.Second + 1}},
-		{"9/m, 20/90s", several, client.Refusal{Detail: "Limit inline-2 allows 20 per 90 seconds; try again in 60 seconds.",
+		{"20/90s, 9/m", several, client.Refusal{Detail: "Limit inline allows 20 per 90 seconds; try again in 60 seconds.",
 			Violated: []string{"inline", "inline-2"}, RetryAfter: time.Minute}},
 		{"5/month@UTC", one(state("inline", 5, bucketring.Never)), client.Refusal{Detail: "Limit inline allows 5 per month; waiting does not help.",
 			Violated: []string{"inline"}, RetryAfter: bucketring.Never}},

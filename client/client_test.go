@@ -17,7 +17,7 @@ import (
 var call = bucketring.Request{Key: "alice", Limits: perMinute, Cost: 1}
 
 // want compares how often each node was asked.
-func want(t *testing.T, what string, counts []int, nodes ...*node) {
+func want(t *testing.T, what string, counts []int, nodes ...*fake) {
 	t.Helper()
 	for i, n := range nodes {
 		if got := n.times(); got != counts[i] {

@@ -41,7 +41,7 @@ func keyOf(req bucketring.Request) string {
 }
 
 // startOwners has keys 0, 1, 2 and so on lie at a, b, c, a and so on.
-func startOwners(w *world, keys int) (o *owners, nodes []*node) {
+func startOwners(w *world, keys int) (o *owners, nodes []*fake) {
 	o = &owners{of: map[string]string{}}
 	for _, addr := range []string{"a", "b", "c"} {
 		nodes = append(nodes, w.start(addr, o.at("node-"+addr)))

@@ -28,10 +28,11 @@ func (f decider) Take(ctx context.Context, req bucketring.Request) (bucketring.D
 type world struct {
 	*testing.T
 	mu    sync.Mutex
-	nodes map[string]*node // guarded by mu
+	nodes map[string]*fake // guarded by mu
 }
 
-type node struct {
+// A fake is a node that decides as a function says.
+type fake struct {
 	listener *bufconn.Listener
 	grpc     *grpc.Server
 	mu       sync.Mutex
@@ -40,11 +41,11 @@ type node struct {
 	last     bucketring.Request // guarded by mu
 }
 
-func newWorld(t *testing.T) *world { return &world{T: t, nodes: map[string]*node{}} }
+func newWorld(t *testing.T) *world { return &world{T: t, nodes: map[string]*fake{}} }
 
 // start lets a node answer at addr.
-func (w *world) start(addr string, decide decider) *node {
-	n := &node{listener: bufconn.Listen(1 << 20), decide: decide}
+func (w *world) start(addr string, decide decider) *fake {
+	n := &fake{listener: bufconn.Listen(1 << 20), decide: decide}
 	n.grpc = transport.NewServer(decider(n.take)).GRPC()
 	go n.grpc.Serve(n.listener)
 	w.Cleanup(n.grpc.Stop)
@@ -93,7 +94,7 @@ func dialing(w *world) []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithContextDialer(w.dial)}
 }
 
-func (n *node) take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+func (n *fake) take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
 	n.mu.Lock()
 	n.asked++
 	n.last = req
@@ -106,14 +107,14 @@ func (n *node) take(ctx context.Context, req bucketring.Request) (bucketring.Dec
 }
 
 // set has the node decide otherwise.
-func (n *node) set(decide decider) {
+func (n *fake) set(decide decider) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.decide = decide
 }
 
 // times returns how often the node was asked.
-func (n *node) times() int {
+func (n *fake) times() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.asked

@@ -8,3 +8,9 @@ const (
 	PassedOver    = passedOver
 	MaxPassedOver = maxPassedOver
 )
+
+// Refused and UsedUp are what answers say.
+var (
+	Refused = refused
+	UsedUp  = usedUp
+)

@@ -274,3 +274,47 @@ func TestPoliteSlots(t *testing.T) {
 		}
 	})
 }
+
+// TestPoliteSlotIsFree when an answer was read to its end, and while a request waits to be
+// repeated.
+func TestPoliteSlotIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &api{answer: func(n int, _ *http.Request) *http.Response {
+			if n == 1 {
+				return answer(429, "", "Retry-After", "1")
+			}
+			return answer(200, "good")
+		}}
+		p := &client.Polite{Base: a, Concurrent: 1}
+		resp, err := p.RoundTrip(request(t, t.Context()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(resp.Body); err != nil { // and not closed
+			t.Fatal(err)
+		}
+		if status, _ := get(t, p); status != 200 || len(a.at) != 3 {
+			t.Errorf("answer %d after %d requests, want 200 after one was repeated", status, len(a.at))
+		}
+	})
+}
+
+// FuzzAnswers: whatever a server says, a wait is none, or not below nothing, and the body
+// stays what it was.
+func FuzzAnswers(f *testing.F) {
+	f.Add(429, "NaN", "0", "-1", `{"retry_after": 1e400}`)
+	f.Add(503, "Fri, 31 Dec 9999 23:59:59 GMT", "0", "1704067200", `{"error": {"details": {"retry_after": "7"}}}`)
+	f.Add(429, "1e300", " 0 ", "9223372036854775807", `{"error": {"retry_after": [`)
+	f.Fuzz(func(t *testing.T, status int, after, remaining, reset, body string) {
+		resp := answer(status, body, "Retry-After", after, "X-RateLimit-Remaining", remaining, "X-RateLimit-Reset", reset)
+		if wait, repeat := client.Refused(resp); wait < -1 || wait < 0 && !repeat && status != 503 {
+			t.Errorf("refused = %v, %v", wait, repeat)
+		}
+		if wait := client.UsedUp(resp.Header, time.Now()); wait < 0 {
+			t.Errorf("usedUp = %v", wait)
+		}
+		if text, err := io.ReadAll(resp.Body); err != nil || string(text) != body {
+			t.Errorf("body %q, %v, want %q", text, err, body)
+		}
+	})
+}

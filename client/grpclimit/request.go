@@ -4,6 +4,7 @@ package grpclimit
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"strings"
 
@@ -77,9 +78,7 @@ func Policy(namespace string, attributes func(ctx context.Context) map[string]st
 			sent["request_id"] = id
 		}
 		if attributes != nil {
-			for name, value := range attributes(ctx) {
-				sent[name] = value
-			}
+			maps.Copy(sent, attributes(ctx))
 		}
 		for name, value := range sent {
 			if value == "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,10 +97,10 @@ func TestLostLease(t *testing.T) {
 func TestLimiterThatGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t)
-		gone := false
+		var gone atomic.Bool
 		var observed error
 		lim := decider(func(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
-			if gone {
+			if gone.Load() {
 				return away(ctx, req)
 			}
 			return n.Take(ctx, req)
@@ -108,7 +109,7 @@ func TestLimiterThatGoesAway(t *testing.T) {
 			Limiter: lim, Request: httplimit.Key(bucketring.MustParse("1 concurrent ttl=6s"), httplimit.RemoteIP),
 			Observe: func(_ *http.Request, d *bucketring.Decision, err error) { observed = err },
 		})(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			gone = true
+			gone.Store(true)
 			time.Sleep(time.Hour)
 			if err := r.Context().Err(); err != nil {
 				t.Errorf("context of the handler = %v, want it to go on", err)

@@ -3,6 +3,7 @@
 package httplimit
 
 import (
+	"maps"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -89,9 +90,7 @@ func Policy(namespace string, attributes func(*http.Request) map[string]string) 
 	return func(r *http.Request) (bucketring.Request, bool) {
 		sent := fixed(r)
 		if attributes != nil {
-			for name, value := range attributes(r) {
-				sent[name] = value
-			}
+			maps.Copy(sent, attributes(r))
 		}
 		for name, value := range sent {
 			if value == "" {

@@ -3,6 +3,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,17 +34,15 @@ type Grant struct {
 type grantKey struct{}
 
 // Hold begins the work of a call that was admitted, and keeps its leases until End is
-// called, which must be: also when the work fails. ttl is that of the leases; 0 means
-// bucketring.DefaultTTL, and one that is too long loses them, one that is short costs
-// only renewals.
+// called, which must be: also when the work fails. ttl is that of the leases, from 1 s;
+// 0 means bucketring.DefaultTTL. One that is too long loses them, one that is too short
+// costs only renewals.
 //
 // The context has the Grant, for GrantFrom. It is done when ctx is, and with the cause
 // ErrLeaseGone as soon as a node has said that a lease has ended: another call may have
 // its place. While no node can be asked, the work goes on.
 func Hold(ctx context.Context, lim bucketring.Limiter, d bucketring.Decision, ttl time.Duration) (context.Context, *Grant) {
-	if ttl == 0 {
-		ttl = bucketring.DefaultTTL
-	}
+	ttl = max(cmp.Or(ttl, bucketring.DefaultTTL), time.Second)
 	g := &Grant{Decision: d, lim: lim, finish: context.WithoutCancel(ctx)}
 	g.end = sync.OnceValue(g.finishAll)
 	ctx = context.WithValue(ctx, grantKey{}, g)

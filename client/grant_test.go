@@ -97,6 +97,19 @@ func TestGrantThatCannotEnd(t *testing.T) {
 	})
 }
 
+// TestGrantOfShortLeases: no lease is shorter than a second, so none is renewed more often
+// than that needs.
+func TestGrantOfShortLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lim := &asked{}
+		_, g := client.Hold(t.Context(), lim, bucketring.Decision{Leases: []string{"a"}}, time.Millisecond)
+		time.Sleep(time.Second)
+		if err := g.End(); err != nil || len(lim.verbs) != 4 {
+			t.Errorf("End() = %v after %v, want 3 renewals and the release", err, lim.verbs)
+		}
+	})
+}
+
 // TestGrantIsLost: the work hears of it once, at once.
 func TestGrantIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/client"
@@ -110,7 +111,10 @@ func ExamplePolicy_identify() {
 	policies := new(policy.Set).WithPolicy(p)
 
 	request := httplimit.Policy(p.Namespace(), func(r *http.Request) map[string]string {
-		in := policy.HTTPRequest{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Header: r.Header, Length: r.ContentLength}
+		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+		in := policy.HTTPRequest{
+			Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Header: r.Header, Peer: peer.Addr(), Length: -1,
+		}
 		return p.Identify(policies, &in, nil)
 	})
 

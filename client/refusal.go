@@ -37,16 +37,30 @@ func RefusalOf(limits []bucketring.Limit, d *bucketring.Decision) Refusal {
 	if d.Response != nil {
 		r.Violated = d.Response.Violated
 	}
+	rule, ofRule := ruleOf(d)
 	switch {
 	case r.Unavailable:
 		r.RetryAfter = time.Second
 		r.Detail = fmt.Sprintf("Limit %s cannot be checked at the moment; try again in 1 second.", d.Name)
-	case d.Limits != nil && len(d.Limits) == 0:
-		r.Detail = fmt.Sprintf("The rule %s refuses this call.", d.Name)
+	case ofRule:
+		r.RetryAfter = bucketring.Never
+		r.Detail = fmt.Sprintf("Access rule%s refuses this call.", rule)
 	default:
 		r.Detail = allows(limits, &d.LimitState) + "; " + whatToDo(d.RetryAfter)
 	}
 	return r
+}
+
+// ruleOf returns the name of the access rule that denies a call, behind a blank. No limit
+// was looked at then; over the wire comes neither the name nor that it is for ever.
+func ruleOf(d *bucketring.Decision) (name string, ok bool) {
+	if d.Allowed || d.Limits == nil || len(d.Limits) > 0 || d.Response == nil {
+		return "", false
+	}
+	if d.Name != "" {
+		name = " " + d.Name
+	}
+	return name, true
 }
 
 // allows says what a limit allows, as far as is known: its window is not in a state.

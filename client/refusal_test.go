@@ -51,7 +51,7 @@ func TestRefusalOf(t *testing.T) {
 			Violated: []string{"minutes-day"}, RetryAfter: bucketring.Never}},
 		{"5/m", away, client.Refusal{Detail: "Limit inline cannot be checked at the moment; try again in 1 second.",
 			Violated: []string{"inline"}, RetryAfter: time.Second, Unavailable: true}},
-		{"", rule, client.Refusal{Detail: "The rule no-robots refuses this call.", Violated: []string{"no-robots"}, RetryAfter: bucketring.Never}},
+		{"", rule, client.Refusal{Detail: "Access rule no-robots refuses this call.", Violated: []string{"no-robots"}, RetryAfter: bucketring.Never}},
 	} {
 		var limits []bucketring.Limit
 		if tt.limits != "" {

@@ -32,10 +32,13 @@ var (
 func Wait(ctx context.Context, lim bucketring.Limiter, req bucketring.Request) (bucketring.Decision, error) {
 	for {
 		d, err := lim.Take(ctx, req)
-		switch {
-		case err != nil || d.Allowed:
+		if err != nil || d.Allowed {
 			return d, err
-		case d.RetryAfter == bucketring.Never:
+		}
+		if rule, ok := ruleOf(&d); ok {
+			return d, fmt.Errorf("%w: access rule%s refuses this call", ErrNever, rule)
+		}
+		if d.RetryAfter == bucketring.Never {
 			return d, fmt.Errorf("%w: %s denies this call for ever", ErrNever, d.Name)
 		}
 		timer := time.NewTimer(pause(d.RetryAfter))

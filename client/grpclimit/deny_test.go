@@ -57,8 +57,8 @@ func TestDenials(t *testing.T) {
 			"3600000", []string{"2"}},
 		{"bob", "1001", codes.ResourceExhausted, size.GetDescription(),
 			[]any{&errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{size}}}, "-1", []string{"2"}},
-		{"robot", "", codes.PermissionDenied, "The rule no-robots refuses this call.", []any{}, "-1", nil},
-		{"stranger", "", codes.Unauthenticated, "The rule no-strangers refuses this call.", []any{}, "-1", nil},
+		{"robot", "", codes.PermissionDenied, "Access rule no-robots refuses this call.", []any{}, "-1", nil},
+		{"stranger", "", codes.Unauthenticated, "Access rule no-strangers refuses this call.", []any{}, "-1", nil},
 	} {
 		t.Run(tt.user, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -216,19 +216,23 @@ func (r *decisionReader) readDecision(b []byte, d *bucketring.Decision) (err err
 	return nil
 }
 
-// describeBy has a decision described by the limit with a name.
+// describeBy has a decision described by the limit with a name. Where no limit has it, it is
+// that of an access rule, which refuses for ever.
 func describeBy(d *bucketring.Decision, policy string, states []bucketring.LimitState) {
+	d.Name = policy
+	described := false
 	for i := range states {
 		if states[i].Name == policy {
-			d.LimitState = states[i]
+			d.LimitState, described = states[i], true
 		}
 	}
-	if len(states) == 1 && states[0].Name == policy {
+	switch {
+	case described && len(states) == 1:
 		return
+	case !described && policy != "" && !d.Allowed:
+		d.RetryAfter = bucketring.Never
 	}
-	if len(states) != 1 { // none is a list too: that of a caller without limits
-		d.Limits = append(make([]bucketring.LimitState, 0, len(states)), states...)
-	}
+	d.Limits = append(make([]bucketring.LimitState, 0, len(states)), states...) // none is a list too: that of a caller without limits
 }
 
 // readState reads a limitpb.LimitState into s, which is empty.

@@ -217,3 +217,23 @@ func TestWhatTheAPICannotCarry(t *testing.T) {
 		}
 	}
 }
+
+// TestDecisionsThatNoLimitDescribes: a refusal by an access rule keeps its name and that it
+// is for ever, and a list with one other limit stays a list, on both ways.
+func TestDecisionsThatNoLimitDescribes(t *testing.T) {
+	refused := bucketring.Decision{Limits: []bucketring.LimitState{}, Response: &bucketring.Response{Status: 403, Violated: []string{"paid"}}}
+	refused.Name, refused.RetryAfter = "paid", bucketring.Never
+	other := bucketring.Decision{Allowed: true, Limits: []bucketring.LimitState{{Name: "month", Allowed: true, Limit: 5, Remaining: 4}}}
+	other.Name = "day"
+	for _, want := range []bucketring.Decision{refused, other} {
+		conn := newWorld(t).serve(transport.NewServer(&policed{decision: want}))
+		stream := transport.NewStreamClient(conn)
+		defer stream.Close()
+		for name, client := range map[string]bucketring.Limiter{"call": transport.NewClient(conn), "stream": stream} {
+			got, err := client.Take(t.Context(), bucketring.Request{Namespace: "shop", Cost: 1})
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || diff != "" || got.Limits == nil {
+				t.Errorf("%s: Take = %v, (-want +got):\n%s", name, err, diff)
+			}
+		}
+	}
+}

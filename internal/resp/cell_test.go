@@ -2,23 +2,65 @@ package resp_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/internal/resp"
 )
 
 // A cell is a Limiter that counts as redis-cell does, in fractions, for the formulas
 // to stand here as they are written. Its clock is set by hand.
 type cell struct {
-	mu       sync.Mutex
-	now      *big.Rat // seconds
-	arrivals map[string]*big.Rat
+	mu        sync.Mutex
+	now       *big.Rat // seconds
+	arrivals  map[string]*big.Rat
+	registers map[string]bucketring.Register // those of CounterStep
+	full      bool                           // no other register has room
+	asked     int                            // requests
 }
 
-func newCell() *cell { return &cell{now: new(big.Rat), arrivals: map[string]*big.Rat{}} }
+func newCell() *cell {
+	return &cell{now: new(big.Rat), arrivals: map[string]*big.Rat{}, registers: map[string]bucketring.Register{}}
+}
+
+// epoch is when the clock of a cell begins, in seconds since 1970.
+const epoch = 1_800_000_000
+
+// wall is the time in ns since 1970.
+func (c *cell) wall() int64 {
+	return epoch*1e9 + saturated(roundedDown(times(c.now, fraction(1e9, 1))))
+}
+
+// count runs the step of a register.
+func (c *cell) count(req *bucketring.Request, d *bucketring.Decision) {
+	if want := bucketring.StepRequest(resp.CounterID, req.Key, req.Args...); !cmp.Equal(*req, want) {
+		panic(fmt.Sprintf("the request is %+v, want %+v", *req, want))
+	}
+	r, there := c.registers[req.Key]
+	if r.Until <= c.wall() {
+		r, there = bucketring.Register{}, false
+	}
+	r.Now, r.Numbers = c.wall(), slices.Clone(r.Numbers)
+	values := resp.CounterStep(&r, slices.Clone(req.Args))
+	if len(values) > bucketring.MaxNumbers || len(r.Numbers) > bucketring.MaxNumbers {
+		panic("too many numbers")
+	}
+	delete(c.registers, req.Key)
+	switch exists := len(r.Numbers) > 0 && r.Until > r.Now; {
+	case exists && !there && c.full:
+		return
+	case exists:
+		c.registers[req.Key] = r
+	}
+	d.Allowed, d.Values = true, values
+}
 
 func fraction(a, b int64) *big.Rat    { return big.NewRat(a, b) }
 func plus(a, b *big.Rat) *big.Rat     { return new(big.Rat).Add(a, b) }
@@ -60,6 +102,11 @@ func (c *cell) Now() int64 { return 0 }
 func (c *cell) TakeNow(_ int64, req *bucketring.Request, d *bucketring.Decision) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked++
+	if req.Verb == bucketring.VerbStep {
+		c.count(req, d)
+		return true
+	}
 	limit := &req.Limits[0]
 	emission := by(fraction(int64(limit.Per), 1e9), fraction(limit.Amount, 1))
 	burst := times(emission, fraction(limit.Burst, 1))

@@ -14,7 +14,6 @@ const redisVersion = "7.2.0"
 // Errors that more than one command answers.
 const (
 	errInternal     = "ERR internal error"
-	errAway         = "UNAVAILABLE key owner not reachable"
 	errNoToken      = "NOAUTH Authentication required."
 	errWrongToken   = "WRONGPASS invalid username-password pair or user is disabled."
 	errTokenUseless = "ERR AUTH called but no token is configured"
@@ -29,10 +28,21 @@ type command struct {
 }
 
 // offered is the number of commands.
-const offered = 15
+const offered = 26
 
 var commands = map[string]command{
 	"CL.THROTTLE": {run: (*conn).runThrottle}, // counts its words itself
+	"INCREX":      {least: 2, run: (*conn).runIncrEx},
+	"INCR":        {least: 2, most: 2, run: (*conn).runIncr},
+	"INCRBY":      {least: 3, most: 3, run: (*conn).runIncrBy},
+	"DECR":        {least: 2, most: 2, run: (*conn).runDecr},
+	"DECRBY":      {least: 3, most: 3, run: (*conn).runDecrBy},
+	"GET":         {least: 2, most: 2, run: (*conn).runGet},
+	"SET":         {least: 3, run: (*conn).runSet},
+	"EXPIRE":      {least: 3, run: (*conn).runExpire},
+	"PEXPIRE":     {least: 3, run: (*conn).runPExpire},
+	"TTL":         {least: 2, most: 2, run: (*conn).runTTL},
+	"PTTL":        {least: 2, most: 2, run: (*conn).runPTTL},
 	"DEL":         {least: 2, run: (*conn).runDel},
 	"EXISTS":      {least: 2, run: (*conn).runExists},
 	"PING":        {least: 1, most: 2, run: (*conn).runPing},

@@ -12,12 +12,15 @@ import (
 // A job is a command, or its part that is about one key, that runs beside the
 // connection.
 type job struct {
-	slot     *slot
-	request  bucketring.Request
-	throttle throttle // for CL.THROTTLE
-	counts   bool     // is of DEL or EXISTS: the reply is how many keys were there
-	remove   bool     // is of DEL
-	next     *job     // on the same key
+	slot *slot
+	key  string
+	task task
+	next *job // on the same key
+}
+
+// A task asks the Limiter, and waits. Its error is one that errorText knows.
+type task interface {
+	run(s *Server) (outcome, error)
 }
 
 // An outcome is what became of a job: its reply, or what it adds to the total.
@@ -54,7 +57,7 @@ func (c *conn) carryOut(j *job) {
 	}
 }
 
-// do asks the Limiter. A panic there costs this job.
+// do runs j. A panic there costs this job.
 func (c *conn) do(j *job) (done outcome) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -62,35 +65,58 @@ func (c *conn) do(j *job) (done outcome) {
 			done = outcome{reply: appendError(nil, errInternal)}
 		}
 	}()
-	d, err := c.server.ask(j.request)
-	switch {
-	case err != nil:
+	done, err := j.task.run(c.server)
+	if err != nil {
 		return outcome{reply: appendError(nil, errorText(err))}
-	case !j.counts:
-		return outcome{reply: j.throttle.appendReply(nil, &d)}
-	case isAway(&d):
-		return outcome{reply: appendError(nil, errAway)}
-	case d.ResetAfter <= 0:
-		return outcome{}
-	case !j.remove:
-		return outcome{total: 1}
 	}
-	reset := j.request
-	reset.Verb = bucketring.VerbReset
-	switch d, err = c.server.ask(reset); {
-	case err != nil:
-		return outcome{reply: appendError(nil, errorText(err))}
-	case isAway(&d):
-		return outcome{reply: appendError(nil, errAway)}
-	}
-	return outcome{total: 1}
+	return done
 }
 
-// ask calls the Limiter, which may take as long as a command may wait.
-func (s *Server) ask(request bucketring.Request) (bucketring.Decision, error) {
+// A throttling is a CL.THROTTLE with what it asks.
+type throttling struct {
+	throttle
+	request bucketring.Request
+}
+
+func (t *throttling) run(s *Server) (outcome, error) {
+	if s.counters.has(t.request.Key) && t.isCounter(s) {
+		return outcome{reply: appendError(nil, errWrongType)}, nil
+	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.ForwardWithin)
 	defer cancel()
-	return s.cfg.Limiter.Take(ctx, request)
+	d, err := s.cfg.Limiter.Take(ctx, t.request)
+	if err != nil {
+		return outcome{}, err
+	}
+	return outcome{reply: t.appendReply(nil, &d)}, nil
+}
+
+// isCounter reports whether a counter is there. If nobody can say it, the limit decides as
+// if none were.
+func (t *throttling) isCounter(s *Server) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.ForwardWithin)
+	defer cancel()
+	k := look(nil)
+	k.key = t.request.Key
+	said, err := k.step(ctx, s, s, 0)
+	return err == nil && said.outcome == done
+}
+
+func (k *counting) run(s *Server) (outcome, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.ForwardWithin)
+	defer cancel()
+	return k.do(ctx, s, s, nil)
+}
+
+// ask calls the Limiter, and demands an answer of who knows.
+func (s *Server) ask(ctx context.Context, req bucketring.Request) (*bucketring.Decision, error) {
+	d, err := s.cfg.Limiter.Take(ctx, req)
+	switch {
+	case err == nil && isAway(&d), errors.Is(err, bucketring.ErrUnavailable),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return nil, errOwnerAway
+	}
+	return &d, err
 }
 
 // errorText returns the reply for an error of the Limiter.

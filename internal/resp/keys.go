@@ -1,8 +1,12 @@
-// keys.go has the commands on keys: CL.THROTTLE, DEL and EXISTS.
+// keys.go decides CL.THROTTLE, and whatever else can be decided at once.
 
 package resp
 
-import "github.com/bucketring/bucketring"
+import (
+	"context"
+
+	"github.com/bucketring/bucketring"
+)
 
 // runThrottle decides one CL.THROTTLE: here and now if that can be, else beside the
 // connection.
@@ -14,8 +18,8 @@ func (c *conn) runThrottle(words [][]byte) {
 	}
 	verb, cost := t.verb()
 	c.request = bucketring.Request{Verb: verb, Key: string(words[1]), Cost: cost, Limits: c.limitsOf(&t.cells)}
-	if !c.decideNow() {
-		c.beside(0, &job{request: c.request, throttle: t})
+	if c.server.counters.has(c.request.Key) || !c.decideNow() {
+		c.beside(0, &job{key: c.request.Key, task: &throttling{t, c.request}})
 		return
 	}
 	c.out = t.appendReply(c.out, &c.decision)
@@ -32,6 +36,14 @@ func (c *conn) decideNow() bool {
 	}
 	c.decision = bucketring.Decision{}
 	return c.server.now.TakeNow(c.now, &c.request, &c.decision)
+}
+
+// ask decides req if that can be done now.
+func (c *conn) ask(_ context.Context, req bucketring.Request) (*bucketring.Decision, error) {
+	if c.request = req; !c.decideNow() || isAway(&c.decision) {
+		return nil, errLater
+	}
+	return &c.decision, nil
 }
 
 // sameMoment is how many commands that came together share a reading of the clock: more
@@ -60,50 +72,4 @@ func (c *conn) limitsOf(p *cells) []bucketring.Limit {
 	c.kept[c.oldest] = keptLimit{*p, limits}
 	c.oldest = (c.oldest + 1) % keptLimits
 	return limits
-}
-
-func (c *conn) runDel(words [][]byte)    { c.runCount(words[1:], true) }
-func (c *conn) runExists(words [][]byte) { c.runCount(words[1:], false) }
-
-// runCount counts the keys whose buckets are not full, and makes those full that it
-// is to remove. Each key is a matter of its own, as each may live on another node.
-func (c *conn) runCount(keys [][]byte, remove bool) {
-	for _, key := range keys {
-		if problem := keyProblem(key); problem != "" {
-			c.fail(problem)
-			return
-		}
-	}
-	// A bucket is found by its key alone, so any parameters will do.
-	limits := c.limitsOf(&cells{maxBurst: 0, count: 1, period: 1})
-	var total int64
-	var jobs []*job
-	for _, key := range keys {
-		c.request = bucketring.Request{Verb: bucketring.VerbPeek, Key: string(key), Limits: limits}
-		peek := c.request
-		if n, done := c.countNow(remove); done {
-			total += n
-			continue
-		}
-		jobs = append(jobs, &job{request: peek, counts: true, remove: remove})
-	}
-	if len(jobs) > 0 {
-		c.beside(total, jobs...)
-		return
-	}
-	c.out = appendInt(c.out, total)
-}
-
-// countNow does for the key of c.request what a job does, if that can be done now.
-func (c *conn) countNow(remove bool) (n int64, done bool) {
-	switch {
-	case !c.decideNow() || isAway(&c.decision):
-		return 0, false
-	case c.decision.ResetAfter <= 0:
-		return 0, true
-	case remove:
-		c.request.Verb = bucketring.VerbReset
-		return 1, c.decideNow() && !isAway(&c.decision)
-	}
-	return 1, true
 }

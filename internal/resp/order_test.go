@@ -33,6 +33,9 @@ func (g *gate) note(req *bucketring.Request, d *bucketring.Decision) {
 	defer g.mu.Unlock()
 	g.done = append(g.done, fmt.Sprintf("%v %s %d", req.Verb, req.Key, req.Cost))
 	*d = bucketring.Decision{Allowed: true, LimitState: bucketring.LimitState{ResetAfter: 1}}
+	if req.Verb == bucketring.VerbStep {
+		d.Values = resp.CounterStep(&bucketring.Register{}, req.Args)
+	}
 }
 
 func (g *gate) Now() int64 { return 0 }
@@ -97,7 +100,8 @@ func TestRepliesWaitAndNothingElse(t *testing.T) {
 			t.Errorf("the first reply is %q", got)
 		}
 		// All is done but what waits for the far keys, of which each has begun once.
-		g.expect(t, 2, "take a 2", "take a 5", "peek b 0", "reset b 0", "peek a 0", "reset a 0", "take c 6")
+		g.expect(t, 2, "take a 2", "take a 5", "peek b 0", "step b 0", "reset b 0",
+			"peek a 0", "step a 0", "reset a 0", "take c 6")
 
 		ids := make(chan string, 10)
 		go func() {
@@ -114,7 +118,7 @@ func TestRepliesWaitAndNothingElse(t *testing.T) {
 		if len(ids) != 0 {
 			t.Errorf("got %q before its turn", <-ids)
 		}
-		for range 5 { // far 10, far2, far 12, and DEL's peek and reset of far
+		for range 6 { // far 10, far2, far 12, and DEL's peek, step and reset of far
 			g.pass <- struct{}{}
 			synctest.Wait()
 		}
@@ -133,7 +137,7 @@ func TestRepliesWaitAndNothingElse(t *testing.T) {
 				far = append(far, call)
 			}
 		}
-		if diff := cmp.Diff([]string{"take far 1", "take far 3", "peek far 0", "reset far 0"}, far); diff != "" {
+		if diff := cmp.Diff([]string{"take far 1", "take far 3", "peek far 0", "step far 0", "reset far 0"}, far); diff != "" {
 			t.Errorf("calls on one key (-want +got)\n%s", diff)
 		}
 	})

@@ -93,12 +93,12 @@ func (q *queue) open(s *slot, jobs []*job) (begin []*job) {
 	q.slots.Add(1)
 	for _, j := range jobs {
 		j.slot = s
-		if before := q.busy[j.request.Key]; before != nil {
+		if before := q.busy[j.key]; before != nil {
 			before.next = j
 		} else {
 			begin = append(begin, j)
 		}
-		q.busy[j.request.Key] = j
+		q.busy[j.key] = j
 	}
 	return begin
 }
@@ -128,7 +128,7 @@ func (q *queue) settle(j *job, done outcome) (next *job, overrun bool) {
 	}
 	overrun = q.release()
 	if next = j.next; next == nil {
-		delete(q.busy, j.request.Key)
+		delete(q.busy, j.key)
 	}
 	if q.dead {
 		return nil, false

@@ -5,6 +5,7 @@ package resp
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"maps"
 	"net"
@@ -22,6 +23,7 @@ const (
 	defaultForwardWithin  = 10 * time.Millisecond
 	defaultIdleTimeout    = 5 * time.Minute
 	defaultMaxConnections = 10_000
+	defaultIdleExpiry     = 24 * time.Hour
 )
 
 // An Immediate is a Limiter that can say at once whether it can decide at once. It is
@@ -38,7 +40,7 @@ type Immediate interface {
 
 // Config says what a Server needs. Only Limiter is required.
 type Config struct {
-	// Limiter decides every call. If it is an Immediate too, TakeNow is tried first
+	// Limiter decides every call; its nodes must know CounterStep. If it is an Immediate too, TakeNow is tried first
 	// and Take runs on a goroutine of its own.
 	Limiter bucketring.Limiter
 	// Authorize reports whether a token is good. With nil none is needed. It is called
@@ -53,6 +55,9 @@ type Config struct {
 	// IdleTimeout is how long a connection may say nothing. 0 means 5 minutes, less
 	// means for ever.
 	IdleTimeout time.Duration
+	// IdleExpiry is how long a counter without an expiry stays that nobody uses. 0 means
+	// 24 hours.
+	IdleExpiry time.Duration
 	// MaxConnections bounds connections; who comes after is told so and closed. 0
 	// means 10,000.
 	MaxConnections int
@@ -72,6 +77,10 @@ type Server struct {
 	ctx      context.Context
 	stop     context.CancelFunc
 	refusals chan struct{} // has room for each refusal that may be on its way
+
+	counter   bucketring.Request // has CounterStep do something; lacks key and arguments
+	anyBucket []bucketring.Limit // by which any bucket is found: its key alone names it
+	counters  known              // keys under which there are counters
 
 	counts struct{ commands, protocolErrors, panics atomic.Uint64 }
 	logged atomic.Int64 // the Unix second of the last panic that was logged
@@ -98,12 +107,18 @@ func NewServer(cfg Config) *Server {
 	if cfg.MaxConnections == 0 {
 		cfg.MaxConnections = defaultMaxConnections
 	}
+	if cfg.IdleExpiry == 0 {
+		cfg.IdleExpiry = defaultIdleExpiry
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
 		cfg: cfg, began: time.Now(), refusals: make(chan struct{}, maxRefusals),
 		listeners: map[net.Listener]bool{}, conns: map[*conn]bool{}, empty: make(chan struct{}),
+		counter:   bucketring.StepRequest(CounterID, ""),
+		anyBucket: []bucketring.Limit{(&cells{maxBurst: 0, count: 1, period: 1}).limit(cfg.Unavailable)},
+		counters:  known{seed: maphash.MakeSeed()},
 	}
 	s.now, _ = cfg.Limiter.(Immediate)
 	s.ctx, s.stop = context.WithCancel(context.Background())

@@ -7,6 +7,9 @@ import "fmt"
 // maxName bounds the name that a client gives its connection, in bytes.
 const maxName = 512
 
+// maxWrongTokens is how many a connection may send before it is cut off.
+const maxWrongTokens = 10
+
 // begin makes the connection as it was when it was new.
 func (c *conn) begin() {
 	c.version, c.name = resp2, ""
@@ -20,6 +23,8 @@ func (c *conn) authorize(token []byte) (problem string) {
 	case check == nil:
 		return errTokenUseless
 	case !check(string(token)):
+		c.wrongTokens++
+		c.leaving = c.wrongTokens >= maxWrongTokens
 		return errWrongToken
 	}
 	c.stranger = false

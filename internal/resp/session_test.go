@@ -56,7 +56,7 @@ func TestConnectionCommands(t *testing.T) {
 		{"AUTH x", "-ERR AUTH called but no token is configured\r\n"},
 		{"HELLO 3 AUTH default x", "-ERR AUTH called but no token is configured\r\n"},
 		{"AUTH", "-ERR wrong number of arguments for 'auth' command\r\n"},
-		{"SET a b", "-ERR unknown command 'SET', with args beginning with: 'a' 'b' \r\n"},
+		{"SADD a b", "-ERR unknown command 'SADD', with args beginning with: 'a' 'b' \r\n"},
 		{"EVAL", "-ERR unknown command 'EVAL', with args beginning with: \r\n"},
 		{"THROTTLE k 1 1 1", "-ERR unknown command 'THROTTLE', with args beginning with: 'k' '1' '1' '1' \r\n"},
 		{"ANAMELONGERTHANANYOFOURS", "-ERR unknown command 'ANAMELONGERTHANANYOFOURS', with args beginning with: \r\n"},
@@ -97,12 +97,12 @@ func TestHello(t *testing.T) {
 
 // TestVersions compares every kind of reply in both versions.
 func TestVersions(t *testing.T) {
-	d := open(t, resp.Config{Limiter: limiterFunc(allowing)})
+	d := open(t, resp.Config{Limiter: newCell()})
 	defer d.close()
 	c := d.client()
 	same := []said{
 		{"PING", "+PONG\r\n"}, {"ECHO a", bulk("a")}, {"CLIENT ID", ":1\r\n"}, {"COMMAND", "*0\r\n"}, {"COMMAND INFO", "*0\r\n"},
-		{"CL.THROTTLE k 1 1 1", numbers(0, 2, 0, -1, 0)}, {"DEL k", ":0\r\n"},
+		{"CL.THROTTLE k 1 1 1 0", numbers(0, 2, 2, -1, 0)}, {"DEL k", ":0\r\n"},
 		{"X", "-ERR unknown command 'X', with args beginning with: \r\n"},
 	}
 	c.talk(same...)
@@ -153,10 +153,23 @@ func TestAuth(t *testing.T) {
 	}
 }
 
+// TestGuessing cuts off who tries one token after the other, and nobody who is wrong now
+// and then.
+func TestGuessing(t *testing.T) {
+	d := open(t, resp.Config{Limiter: limiterFunc(allowing), Authorize: func(token string) bool { return token == "good" }})
+	defer d.close()
+	c := d.client()
+	for range 4 {
+		c.talk(said{"AUTH bad", wrong}, said{"HELLO 3 AUTH u bad", wrong}, said{"RESET", "+RESET\r\n"})
+	}
+	c.talk(said{"AUTH good", ok}, said{"AUTH bad", wrong}, said{"PING", "+PONG\r\n"}, said{"AUTH bad", wrong})
+	c.ended()
+}
+
 // TestStrangersHaveLessRoom sends the same commands without a token and with one, in
 // one piece: what the first one says must count for the next.
 func TestStrangersHaveLessRoom(t *testing.T) {
-	d := open(t, resp.Config{Limiter: limiterFunc(allowing), Authorize: func(string) bool { return true }})
+	d := open(t, resp.Config{Limiter: newCell(), Authorize: func(string) bool { return true }})
 	defer d.close()
 	many := wire(append([]string{"EXISTS"}, strings.Fields(strings.Repeat("k ", 10))...)...)
 	long := wire("ECHO", strings.Repeat("x", 16<<10+1))

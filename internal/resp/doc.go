@@ -9,9 +9,14 @@
 //
 //	bytes -> decoder -> command -> Request -> Limiter -> Decision -> reply -> bytes
 //
-// DEL and EXISTS look after buckets; PING, HELLO, AUTH, CLIENT, INFO and the like
-// are what clients say before their user's first command. A connection speaks RESP2
-// until it asks for RESP3 with HELLO 3.
+// GET, SET, INCR, INCREX, EXPIRE, TTL and their kin are about counters: signed numbers
+// with or without an expiry. A counter is a [bucketring.Register], and [CounterStep] is
+// what its owner runs; the door says in numbers what the client wants, and makes the
+// reply of the numbers that it gets. A bucket and a counter are two types: keys and
+// commands that do not go together are a WRONGTYPE, as far as decision 0030 promises.
+//
+// PING, HELLO, AUTH, CLIENT, INFO and the like are what clients say before their user's
+// first command. A connection speaks RESP2 until it asks for RESP3 with HELLO 3.
 //
 // Bounds hold before memory is spent: a length that a client announces reserves
 // nothing, only bytes that have arrived do. Command, argument, line, commands in
@@ -27,7 +32,7 @@
 //
 // # What it does not do
 //
-// It decides nothing, keeps no key, knows no ring and opens no socket. There are no
+// It keeps no counter, knows no ring and opens no socket. There are no
 // other data types, scripts, transactions, subscriptions and databases: what is not
 // offered gets the error for an unknown command. A key is never logged.
 //
@@ -37,6 +42,7 @@
 // reads and decides and one that writes, and one more for each key on which a
 // command waits for another node. A panic costs the one command in which it happened.
 //
-// Read next: server.go, conn.go, queue.go, then command.go, throttle.go, keys.go and job.go;
-// decode.go and encode.go stand for themselves.
+// Read next: server.go, conn.go, queue.go, then command.go, throttle.go, keys.go and job.go.
+// For counters: step.go and apply.go at the owner; counter.go, options.go and counting.go
+// before that. decode.go and encode.go stand for themselves.
 package resp

@@ -25,6 +25,9 @@ func seeds(f *testing.F) {
 		throttled("k", 2, 1) + throttled("far", 3, 0) + throttled("k", 4, -1) + wire("DEL", "k", "far", "k") + wire("EXISTS", "k"),
 		wire("AUTH", "good") + wire("COMMAND", "DOCS") + wire("INFO") + wire("TIME") + wire("CLUSTER", "SLOTS") + wire("RESET"),
 		"AUTH good\nCL.THROTTLE k 9223372036854775806 9223372036854775807 9223372036854775807 -9223372036854775808\r\nQUIT\r\n",
+		wire("SET", "k", "-5", "NX", "EX", "9", "GET") + wire("INCREX", "far", "BYINT", "3", "UBOUND", "4", "PX", "5", "ENX") + wire("GET", "k") + wire("DECRBY", "k", "2"),
+		"INCR far\nCL.THROTTLE far 1 1 1\nTTL far\nPTTL k\nSET k 9223372036854775807 KEEPTTL\nINCRBY k 1\nINCREX k SATURATE PERSIST LBOUND 1\n",
+		"HELLO 3\nGET far\nSET far 1 XX PXAT 5\nEXPIRE k 5 GT XX\nPEXPIRE far -1 LT\nEXPIRE k 1 \"\\r\\n:1\"\nDEL k far\nDECR k\n",
 		"AUTH good\nNONSENSE \"\\r\\n\" '\r\n" + wire("SELECT", "0", "\r\n"), wire("CL.THROTTLE", "\xff", "x\r\n", "1", "1"),
 	} {
 		f.Add([]byte(in), uint16(len(in)))

@@ -206,7 +206,7 @@ func (s *server) wireNode() (err error) {
 }
 
 // steps are how the doors count that have counters of their own.
-func steps() bucketring.Steps { return bucketring.Steps{} }
+func steps() bucketring.Steps { return bucketring.Steps{resp.CounterID: resp.CounterStep} }
 
 // memoryFor returns the bytes that counters may take: what the configuration
 // says, or 60 % of what the process may have.

@@ -12,7 +12,7 @@ import (
 const (
 	errOverflow     = "ERR increment or decrement would overflow"
 	errDecrOverflow = "ERR decrement would overflow"
-	errNotThere     = "ERR the node that owns this key runs a version that does not know this command or option"
+	errOlder        = "ERR the node that owns this key runs a version that does not know this command or option"
 )
 
 // exactInt reads a number as a counter prints it, the only form that Redis takes for one.
@@ -121,42 +121,42 @@ func (c *conn) runCount(keys [][]byte, k counting) {
 
 // A replier appends the reply that an answer stands for. The answer has no outcome that is
 // an error.
-type replier func(b []byte, k *counting, a *answer) []byte
+type replier func(b []byte, version int, a answer) []byte
 
-func replyValue(b []byte, _ *counting, a *answer) []byte { return appendInt(b, a.value) }
+func replyValue(b []byte, _ int, a answer) []byte { return appendInt(b, a.value) }
 
 // replyAdded says how much was added as well.
-func replyAdded(b []byte, _ *counting, a *answer) []byte {
+func replyAdded(b []byte, _ int, a answer) []byte {
 	return appendInt(appendInt(appendList(b, 2), a.value), a.value-a.old)
 }
 
 // replyText says what the value was before.
-func replyText(b []byte, k *counting, a *answer) []byte {
+func replyText(b []byte, version int, a answer) []byte {
 	if a.before == 0 {
-		return appendNothing(b, k.version)
+		return appendNothing(b, version)
 	}
 	var space [20]byte
 	return appendBulk(b, strconv.AppendInt(space[:0], a.old, 10))
 }
 
-func replyOK(b []byte, k *counting, a *answer) []byte {
+func replyOK(b []byte, version int, a answer) []byte {
 	if a.outcome != done {
-		return appendNothing(b, k.version)
+		return appendNothing(b, version)
 	}
 	return appendSimple(b, "OK")
 }
 
-func replyDone(b []byte, _ *counting, a *answer) []byte {
+func replyDone(b []byte, _ int, a answer) []byte {
 	if a.outcome != done {
 		return appendInt(b, 0)
 	}
 	return appendInt(b, 1)
 }
 
-func replyMillis(b []byte, _ *counting, a *answer) []byte { return appendInt(b, a.left) }
+func replyMillis(b []byte, _ int, a answer) []byte { return appendInt(b, a.left) }
 
 // replySeconds rounds to the nearest second, as Redis does.
-func replySeconds(b []byte, _ *counting, a *answer) []byte {
+func replySeconds(b []byte, _ int, a answer) []byte {
 	left := a.left
 	if left >= 0 {
 		left = left/1000 + left%1000/500

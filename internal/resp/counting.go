@@ -52,7 +52,7 @@ func (k *counting) do(ctx context.Context, s *Server, a asker, b []byte) (outcom
 		return outcome{}, err
 	}
 	if said.outcome != absent {
-		return k.outcome(b, &said), nil
+		return k.outcome(b, said), nil
 	}
 	d, err := a.ask(ctx, bucketring.Request{Verb: bucketring.VerbPeek, Key: k.key, Limits: s.anyBucket})
 	switch {
@@ -67,7 +67,7 @@ func (k *counting) do(ctx context.Context, s *Server, a asker, b []byte) (outcom
 			return outcome{}, err
 		}
 	}
-	return k.outcome(b, &said), nil
+	return k.outcome(b, said), nil
 }
 
 // remove takes bucket and counter away. The bucket comes last: what happens if that has to
@@ -83,7 +83,7 @@ func (k *counting) remove(ctx context.Context, s *Server, a asker) (o outcome, e
 	if err != nil {
 		return o, err
 	}
-	if o = k.outcome(nil, &said); full || o.reply != nil {
+	if o = k.outcome(nil, said); full || o.reply != nil {
 		return o, nil
 	}
 	bucket.Verb = bucketring.VerbReset
@@ -107,21 +107,23 @@ func (k *counting) step(ctx context.Context, s *Server, a asker, flags int64) (a
 		return answer{outcome: noRoom}, nil
 	}
 	said := answerOf(d.Values)
-	if said.left == gone {
+	switch {
+	case said.outcome == unknown:
+	case said.left == gone:
 		s.counters.forget(k.key)
-	} else {
+	default:
 		s.counters.note(k.key)
 	}
 	return said, nil
 }
 
 // outcome returns what an answer stands for.
-func (k *counting) outcome(b []byte, said *answer) outcome {
+func (k *counting) outcome(b []byte, said answer) outcome {
 	switch {
 	case said.outcome == noRoom:
 		b = appendError(b, errNoRoom)
 	case said.outcome == unknown:
-		b = appendError(b, errNotThere)
+		b = appendError(b, errOlder)
 	case said.outcome == overflown:
 		b = appendError(b, errOverflow)
 	case said.outcome == invalidTime:
@@ -129,7 +131,7 @@ func (k *counting) outcome(b []byte, said *answer) outcome {
 	case k.reply == nil:
 		return outcome{b, said.before}
 	default:
-		b = k.reply(b, k, said)
+		b = k.reply(b, k.version, said)
 	}
 	return outcome{reply: b}
 }

@@ -154,11 +154,12 @@ func dialRedis(t *testing.T, network, addr string) *redisConn {
 }
 
 func (c *redisConn) do(words ...string) string {
-	text := fmt.Sprintf("*%d\r\n", len(words))
+	var text strings.Builder
+	fmt.Fprintf(&text, "*%d\r\n", len(words))
 	for _, w := range words {
-		text += fmt.Sprintf("$%d\r\n%s\r\n", len(w), w)
+		fmt.Fprintf(&text, "$%d\r\n%s\r\n", len(w), w)
 	}
-	if _, err := io.WriteString(c.conn, text); err != nil {
+	if _, err := io.WriteString(c.conn, text.String()); err != nil {
 		c.t.Error(err)
 	}
 	return c.reply()

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/resp"
@@ -229,4 +230,19 @@ func TestIncrEx(t *testing.T) {
 			{"0", "SET k 4", "OK"}, {"0", "INCREX k EXAT 5 ENX", "[5 1]"}, {"0", "EXISTS k", "0"}, {"0", "INCREX k PXAT 1800000000000", "[1 1]"}, {"0", "EXISTS k", "0"},
 		},
 	})
+}
+
+// TestIdleExpiry drops what nobody uses; to look whether it is there is no use.
+func TestIdleExpiry(t *testing.T) {
+	c := newCell()
+	d := open(t, resp.Config{Limiter: c, IdleExpiry: time.Minute})
+	defer d.close()
+	client := d.client()
+	for _, v := range []vector{
+		{"0", "SET k 1", "OK"}, {"59", "GET k", "'1'"}, {"118", "INCREX k UBOUND 0", "[1 0]"}, {"177", "EXISTS k", "1"}, {"177", "TTL k", "-1"},
+		{"177.9", "PTTL k", "-1"}, {"178", "EXISTS k", "0"}, {"178", "SET k 1 EX 100", "OK"}, {"277", "GET k", "'1'"},
+	} {
+		c.now, _ = new(big.Rat).SetString(v.at)
+		client.expect(wanted(v.want, 2), strings.Fields(v.words)...)
+	}
 }

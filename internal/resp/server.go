@@ -55,8 +55,8 @@ type Config struct {
 	// IdleTimeout is how long a connection may say nothing. 0 means 5 minutes, less
 	// means for ever.
 	IdleTimeout time.Duration
-	// IdleExpiry is how long a counter without an expiry stays that nobody uses. 0 means
-	// 24 hours.
+	// IdleExpiry is how long a counter without an expiry stays that nobody uses. 0, or
+	// less, means 24 hours.
 	IdleExpiry time.Duration
 	// MaxConnections bounds connections; who comes after is told so and closed. 0
 	// means 10,000.
@@ -107,7 +107,7 @@ func NewServer(cfg Config) *Server {
 	if cfg.MaxConnections == 0 {
 		cfg.MaxConnections = defaultMaxConnections
 	}
-	if cfg.IdleExpiry == 0 {
+	if cfg.IdleExpiry <= 0 {
 		cfg.IdleExpiry = defaultIdleExpiry
 	}
 	if cfg.Logger == nil {

@@ -40,6 +40,9 @@ type Config struct {
 	// Peer is host:port where peers dial this node. An empty host or one that
 	// means all stands for the gossip address.
 	Peer string
+	// API is the port at which clients reach this node's gRPC API, at the host of Peer;
+	// 0 for none. It is told to clients of other nodes.
+	API uint16
 	// Seeds say where other nodes may be: host:port or dns+host:port, each
 	// address of the name being a seed, or dnssrv+name. They are resolved
 	// again at each use. Without seeds this node waits to be found.

@@ -18,18 +18,19 @@ type Record struct {
 	Policy           uint64
 	PeerPort         uint16
 	PeerHost, Zone   string
+	API              uint16
 }
 
 func (r Record) Marshal() []byte {
 	in := record{r.State, r.Flags, r.Boot, r.Seq, r.Settings, r.WireMin, r.WireMax, r.Policy,
-		hostPort{r.PeerHost, r.PeerPort}, r.Zone}
+		hostPort{r.PeerHost, r.PeerPort}, r.Zone, r.API}
 	return in.marshal()
 }
 
 func ParseRecord(b []byte) (Record, error) {
 	r, err := parseRecord(b)
 	return Record{r.state, r.flags, r.boot, r.seq, r.settings, r.wireMin, r.wireMax, r.policy,
-		r.peer.port, r.peer.host, r.zone}, err
+		r.peer.port, r.peer.host, r.zone, r.api}, err
 }
 
 // A Delegate is all that memberlist calls.

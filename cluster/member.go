@@ -62,7 +62,7 @@ const (
 //	 0 u8 format   1 u8 state   2 u16 flags   4 u64 boot   12 u64 seq
 //	20 u32 ring settings   24 u16 wire min   26 u16 wire max
 //	28 u64 policy hash   36 u16 peer port   38 u8 n, n bytes peer host
-//	   then u8 n ≤ 16, n bytes zone
+//	   then u8 n ≤ 16, n bytes zone, then u16 port of the API; a node that is older has none
 //
 // A longer record of this format comes from a newer node: its tail is ignored.
 type record struct {
@@ -75,12 +75,13 @@ type record struct {
 	policy           uint64 // of the policies in force; 0 while nobody sets it
 	peer             hostPort
 	zone             string
+	api              uint16 // port of the gRPC API beside peer, 0 for none
 }
 
-// marshal returns the wire form: at most 311 bytes, where memberlist allows 512
+// marshal returns the wire form: at most 313 bytes, where memberlist allows 512
 // and panics beyond.
 func (r *record) marshal() []byte {
-	b := make([]byte, 0, recordFixed+2+len(r.peer.host)+len(r.zone))
+	b := make([]byte, 0, recordFixed+4+len(r.peer.host)+len(r.zone))
 	b = append(b, recordFormat, byte(r.state))
 	b = binary.BigEndian.AppendUint16(b, r.flags)
 	b = binary.BigEndian.AppendUint64(b, r.boot)
@@ -91,7 +92,8 @@ func (r *record) marshal() []byte {
 	b = binary.BigEndian.AppendUint64(b, r.policy)
 	b = binary.BigEndian.AppendUint16(b, r.peer.port)
 	b = append(append(b, byte(len(r.peer.host))), r.peer.host...)
-	return append(append(b, byte(len(r.zone))), r.zone...)
+	b = append(append(b, byte(len(r.zone))), r.zone...)
+	return binary.BigEndian.AppendUint16(b, r.api)
 }
 
 var errShort = errors.New("record is cut short")
@@ -117,7 +119,10 @@ func parseRecord(b []byte) (record, error) {
 	}
 	var ok1, ok2 bool
 	b, r.peer.host, ok1 = cutText(b[recordFixed:])
-	_, r.zone, ok2 = cutText(b)
+	b, r.zone, ok2 = cutText(b)
+	if len(b) >= 2 {
+		r.api = binary.BigEndian.Uint16(b)
+	}
 	switch {
 	case !ok1 || !ok2:
 		return record{}, errShort

@@ -34,6 +34,7 @@ type Member struct {
 	State State
 	Addr  string    // host:port of its gossip
 	Peer  string    // host:port where peers dial it
+	API   string    // host:port of its gRPC API; empty for none, or if it is not known
 	Zone  string    // may be empty
 	Self  bool      // this node
 	Since time.Time // when this node first saw the State
@@ -45,15 +46,28 @@ type Member struct {
 func (e *entry) member(self string) Member {
 	return Member{
 		Name: e.name, Boot: e.rec.boot, State: e.state(),
-		Addr: e.addr.String(), Peer: e.peer(), Zone: e.rec.zone,
+		Addr: e.addr.String(), Peer: e.peer(), API: e.api(), Zone: e.rec.zone,
 		Self: e.name+nameMark+e.start == self, Since: e.since, PolicyHash: e.rec.policy,
 	}
 }
 
 // peer returns the address where peers dial the node.
 func (e *entry) peer() string {
+	return e.at(e.rec.peer.port)
+}
+
+// api returns the address where clients reach the node, if it has one.
+func (e *entry) api() string {
+	if e.rec.api == 0 {
+		return ""
+	}
+	return e.at(e.rec.api)
+}
+
+// at returns the address of a port of the node.
+func (e *entry) at(port uint16) string {
 	host := cmp.Or(e.rec.peer.host, e.addr.Addr().String())
-	return net.JoinHostPort(host, strconv.Itoa(int(e.rec.peer.port)))
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
 // newer reports whether e counts and the other start of the same node is

@@ -23,22 +23,23 @@ import (
 
 // A config is the settings of a node, read and checked.
 type config struct {
-	NodeName  string
-	Listen    listen
-	Advertise string
-	Cluster   clusterConfig
-	Policies  string
-	KeyFile   string
-	DataDir   string
-	DataSync  string
-	Insecure  bool
-	Budget    time.Duration
-	RESP      respConfig
-	MaxKeys   int64
-	MaxMemory int64 // bytes; 0 means a share of the memory limit
-	Drain     time.Duration
-	LogLevel  string
-	LogJSON   bool
+	NodeName   string
+	Listen     listen
+	Advertise  string
+	Cluster    clusterConfig
+	Policies   string
+	KeyFile    string
+	DataDir    string
+	DataSync   string
+	Insecure   bool
+	Budget     time.Duration
+	RESP       respConfig
+	Gubernator gubernatorConfig
+	MaxKeys    int64
+	MaxMemory  int64 // bytes; 0 means a share of the memory limit
+	Drain      time.Duration
+	LogLevel   string
+	LogJSON    bool
 }
 
 // A listen holds the addresses of the listeners; empty is off.
@@ -48,6 +49,7 @@ type respConfig struct {
 	Unavailable bucketring.Unavailable
 	Budget      time.Duration
 	Idle        time.Duration // 0 is for ever
+	Expiry      time.Duration
 }
 
 type clusterConfig struct {

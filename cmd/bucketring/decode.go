@@ -26,7 +26,11 @@ func (src *source) decode() (*config, error) {
 			HTTP: d.address("listen.http"), GRPC: d.address("listen.grpc"), Gossip: d.address("listen.gossip"),
 			Admin: d.address("listen.admin"), RESP: d.address("listen.resp"), Peer: d.address("listen.peer"),
 		},
-		RESP:      respConfig{Unavailable: d.unavailable("resp.on-unavailable"), Budget: d.duration("resp.forward-budget"), Idle: d.duration("resp.idle-timeout")},
+		RESP: respConfig{Unavailable: d.unavailable("resp.on-unavailable"), Budget: d.duration("resp.forward-budget"), Idle: d.duration("resp.idle-timeout"), Expiry: d.longer("resp.idle-expiry", time.Second)},
+		Gubernator: gubernatorConfig{
+			Skew: d.skew("gubernator.max-clock-skew"), Zone: d.zone("gubernator.zone"), RetryAfter: d.boolean("gubernator.retry-after"),
+			Lenient: d.choice("gubernator.multi-region", "refuse", "ignore") == "ignore", MaxKeyLen: max(d.number("gubernator.max-key-length"), 1),
+		},
 		Advertise: d.text("advertise-addr"),
 		Cluster: clusterConfig{
 			Join: d.seeds("cluster.join"), Label: d.text("cluster.label"), BootstrapAfter: d.duration("cluster.bootstrap-after"),
@@ -133,6 +137,31 @@ func (d *decoder) duration(key string) time.Duration {
 		d.fail(key, "%q is not a duration such as 250ms or 30s", text)
 	}
 	return v
+}
+
+// longer reads a duration that is not shorter than least.
+func (d *decoder) longer(key string, least time.Duration) time.Duration {
+	v := d.duration(key)
+	if v < least {
+		d.fail(key, "%v is too short: give at least %v", v, least)
+	}
+	return v
+}
+
+// skew reads a duration, or unlimited, which is below 0.
+func (d *decoder) skew(key string) time.Duration {
+	if d.text(key) == "unlimited" {
+		return -1
+	}
+	return d.duration(key)
+}
+
+func (d *decoder) zone(key string) *time.Location {
+	zone, err := time.LoadLocation(d.text(key))
+	if err != nil || d.text(key) == "Local" || d.text(key) == "" {
+		d.fail(key, "%q is no IANA time zone such as Europe/Berlin", d.text(key))
+	}
+	return zone
 }
 
 func (d *decoder) number(key string) int64 {

@@ -70,14 +70,23 @@ func (d *doors) closeSockets() {
 	}
 }
 
+// portOf returns the port of a socket; 0 for none.
+func portOf(addr net.Addr) uint16 {
+	if tcp, ok := addr.(*net.TCPAddr); ok {
+		return uint16(tcp.Port)
+	}
+	return 0
+}
+
 // serveClients opens the doors for callers.
 func (s *server) serveClients(group *errgroup.Group) {
 	if s.doors.http != nil {
-		s.doors.serveHTTP(group, "http", s.doors.http, httpapi.Server(s.http, errorLog(s.log)))
+		s.doors.serveHTTP(group, "http", s.doors.http, httpapi.Server(s.httpDoor(), errorLog(s.log)))
 	}
 	if s.doors.grpc != nil {
 		g := s.api.GRPC()
 		healthpb.RegisterHealthServer(g, s.doors.health)
+		s.gubernator.Register(g)
 		s.doors.health.SetServingStatus(limitpb.Limiter_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
 		s.doors.closers = append(s.doors.closers, func(context.Context) { s.api.EndStreams() })
 		s.doors.serveGRPC(group, "grpc", s.doors.grpc, g)

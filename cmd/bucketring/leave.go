@@ -83,7 +83,7 @@ func (s *server) handOver(ctx context.Context) {
 
 // giveAll tells the others that this node leaves, and waits until they have what it held.
 func (s *server) giveAll(ctx context.Context) {
-	s.doors.notServing()
+	s.notServing()
 	if s.member.Cluster() == nil {
 		return
 	}
@@ -107,7 +107,7 @@ func (s *server) drain(orderly bool) {
 		s.handOver(ctx)
 	}
 	s.health.set(errors.New("draining"))
-	s.doors.notServing()
+	s.notServing()
 	if s.member.Cluster() != nil && orderly { // as a member still: whom it refers callers to may have joined just now
 		select {
 		case <-time.After(min(linger, s.cfg.Drain/2)):

@@ -16,8 +16,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/cluster"
+	"github.com/bucketring/bucketring/internal/gubernatorapi"
 	"github.com/bucketring/bucketring/internal/httpapi"
 	"github.com/bucketring/bucketring/internal/metrics"
 	"github.com/bucketring/bucketring/internal/resp"
@@ -70,17 +70,18 @@ type server struct {
 	keys  member.Keys
 	began time.Time
 
-	doors   doors
-	metrics *metrics.Metrics
-	node    *node.Node
-	keeper  *keeper
-	disk    *store.Store // nil without one
-	member  *member.Member
-	api     *transport.Server
-	resp    *resp.Server
-	http    *httpapi.Handler
-	health  readiness
-	leaving *leaving
+	doors      doors
+	metrics    *metrics.Metrics
+	node       *node.Node
+	keeper     *keeper
+	disk       *store.Store // nil without one
+	member     *member.Member
+	api        *transport.Server
+	resp       *resp.Server
+	gubernator *gubernatorapi.Server
+	http       *httpapi.Handler
+	health     readiness
+	leaving    *leaving
 }
 
 // seams are what tests replace. The zero value is the network.
@@ -171,7 +172,7 @@ func (s *server) wire() error {
 		return err
 	}
 	s.api = transport.NewServer(s.node.Door("grpc"))
-	s.resp = newRESP(s)
+	s.resp, s.gubernator = newRESP(s), newGubernator(s)
 	s.http = httpapi.New(httpapi.Config{
 		Limiter: s.node.Door("http"), Policies: s.node.Policies, View: (*view)(s), Health: &httpapi.Health{Checks: s.health.checks}, Logger: s.log,
 	})
@@ -205,9 +206,6 @@ func (s *server) wireNode() (err error) {
 	return err
 }
 
-// steps are how the doors count that have counters of their own.
-func steps() bucketring.Steps { return bucketring.Steps{resp.CounterID: resp.CounterStep} }
-
 // memoryFor returns the bytes that counters may take: what the configuration
 // says, or 60 % of what the process may have.
 func memoryFor(cfg *config) int64 {
@@ -231,7 +229,7 @@ func newRESP(s *server) *resp.Server {
 	}
 	return resp.NewServer(resp.Config{
 		Limiter: s.node.Door("resp"), Unavailable: s.cfg.RESP.Unavailable, ForwardWithin: s.cfg.RESP.Budget, IdleTimeout: idle,
-		Version: version, Logger: s.log,
+		IdleExpiry: s.cfg.RESP.Expiry, Version: version, Logger: s.log,
 	})
 }
 
@@ -251,7 +249,7 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 		Node: s.node.Stats, Policies: s.policyStats, Version: version, Insecure: s.cfg.Insecure,
 		Panics: map[string]func() int64{
 			"http": func() int64 { return int64(s.http.Stats().Panics) }, "grpc": s.api.Panics,
-			"resp": func() int64 { return int64(s.resp.Stats().Panics) },
+			"resp": func() int64 { return int64(s.resp.Stats().Panics) }, "gubernator": func() int64 { return int64(s.gubernator.Stats().Panics) },
 		},
 	}
 	if s.disk != nil {
@@ -272,11 +270,14 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 
 // join makes the node a member of its cluster.
 func (s *server) join(ctx context.Context) error {
-	peer := ""
+	at := member.Addresses{}
 	if s.doors.peer != nil {
-		peer = s.doors.peer.Addr().String()
+		at.Peer = s.doors.peer.Addr().String()
 	}
-	return s.member.Join(ctx, peer)
+	if s.doors.grpc != nil {
+		at.API = portOf(s.doors.grpc.Addr())
+	}
+	return s.member.Join(ctx, at)
 }
 
 // policyStats is the state of the policies, for metrics.

@@ -159,15 +159,23 @@ func (m *Member) TellPolicies() {
 // Run keeps the node tidy until ctx is done. It must run before Join and until the end.
 func (m *Member) Run(ctx context.Context) error { return m.node.Run(ctx) }
 
-// Join makes this node a member of its cluster, where others reach it at peer, and follows
-// the ring from then on. A node without gossip stays alone.
-func (m *Member) Join(ctx context.Context, peer string) error {
+// Addresses are where others reach a member.
+type Addresses struct {
+	// Peer is host:port of what other nodes ask.
+	Peer string
+	// API is the port of a gRPC API for clients, at the host of Peer; 0 for none.
+	API uint16
+}
+
+// Join makes this node a member of its cluster, where others reach it at these addresses,
+// and follows the ring from then on. A node without gossip stays alone.
+func (m *Member) Join(ctx context.Context, at Addresses) error {
 	if m.cfg.Gossip == "" {
 		close(m.joined)
 		return nil
 	}
 	c, err := cluster.Join(ctx, cluster.Config{
-		Name: m.cfg.Name, Bind: m.cfg.Gossip, Advertise: m.cfg.Advertise, Peer: peer,
+		Name: m.cfg.Name, Bind: m.cfg.Gossip, Advertise: m.cfg.Advertise, Peer: at.Peer, API: at.API,
 		Seeds: m.cfg.Join, BootstrapAfter: m.cfg.Seams.BootstrapAfter,
 		Access: cluster.Access{Label: m.cfg.Label, Keys: m.cfg.Keys.gossip, Insecure: m.cfg.Keys.Insecure},
 		Placer: m.placer, PolicyHash: m.node.Policies().Hash(), Boot: m.boot.Load(),

@@ -46,12 +46,12 @@ func Start(ctx context.Context, cfg Config) (*Member, error) {
 	base, stop := context.WithCancel(context.Background())
 	m.started = &started{stop: stop}
 	m.started.group.Go(func() { _ = m.Run(base) }) // ends with base alone
-	peer := ""
+	at := Addresses{}
 	if cfg.Gossip != "" {
-		peer, err = m.listen()
+		at.Peer, err = m.listen()
 	}
 	if err == nil {
-		err = m.Join(ctx, peer)
+		err = m.Join(ctx, at)
 	}
 	if err != nil {
 		return nil, errors.Join(err, m.end(ctx))

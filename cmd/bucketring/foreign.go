@@ -1,0 +1,83 @@
+// foreign.go has the doors that clients of other products know, and how all doors count
+// that have counters of their own.
+
+package main
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/cluster"
+	"github.com/bucketring/bucketring/internal/gubernatorapi"
+	"github.com/bucketring/bucketring/internal/resp"
+)
+
+// steps are how the doors count that have counters of their own. All nodes of a cluster
+// have them all, whichever doors are open.
+func steps() bucketring.Steps {
+	return bucketring.Steps{resp.CounterID: resp.CounterStep, gubernatorapi.StepID: gubernatorapi.Step}
+}
+
+// A gubernatorConfig is what operators can say of the door for clients of Gubernator.
+type gubernatorConfig struct {
+	Skew       time.Duration // below 0 is unlimited
+	Zone       *time.Location
+	Lenient    bool // to MULTI_REGION
+	RetryAfter bool
+	MaxKeyLen  int64
+}
+
+func newGubernator(s *server) *gubernatorapi.Server {
+	cfg := s.cfg.Gubernator
+	return gubernatorapi.New(gubernatorapi.Config{
+		Limiter: s.node.Door("gubernator"), Address: s.apiOf, Peers: s.gubernatorPeers, Zone: cfg.Zone, MaxClockSkew: cfg.Skew,
+		MaxKeyLen: int(cfg.MaxKeyLen), IgnoreMultiRegion: cfg.Lenient, RetryAfter: cfg.RetryAfter, Logger: s.log,
+	})
+}
+
+// apiOf returns where clients reach the gRPC API of a member; empty if it is not known.
+func (s *server) apiOf(name string) string {
+	if c := s.member.Cluster(); c != nil {
+		all := c.Members()
+		if i := slices.IndexFunc(all, func(m cluster.Member) bool { return m.Name == name }); i >= 0 {
+			return all[i].API
+		}
+	}
+	return ""
+}
+
+// gubernatorPeers are the members that are there, by their names where they tell no address.
+func (s *server) gubernatorPeers() (peers []gubernatorapi.Peer) {
+	for _, m := range (*view)(s).known() {
+		if m.State != cluster.StateActive && m.State != cluster.StateLeaving {
+			continue
+		}
+		p := gubernatorapi.Peer{Address: m.API, Self: m.Self}
+		if m.Self && s.doors.grpc != nil && p.Address == "" { // alone
+			p.Address = s.doors.grpc.Addr().String()
+		}
+		if p.Address == "" {
+			p.Address = m.Name
+		}
+		peers = append(peers, p)
+	}
+	return peers
+}
+
+// httpDoor serves our API, and the paths of others beside it.
+func (s *server) httpDoor() http.Handler {
+	mux := http.NewServeMux()
+	for _, path := range gubernatorapi.Paths() {
+		mux.Handle(path, s.gubernator)
+	}
+	mux.Handle("/", s.http)
+	return mux
+}
+
+// notServing tells those who watch this node to go elsewhere, while it still serves.
+func (s *server) notServing() {
+	s.doors.notServing()
+	s.gubernator.NotServing()
+}

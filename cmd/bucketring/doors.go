@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/bucketring/bucketring/internal/httpapi"
 	"github.com/bucketring/bucketring/internal/resp"
+	"github.com/bucketring/bucketring/node/member"
 	"github.com/bucketring/bucketring/transport/limitpb"
 )
 
@@ -193,7 +193,7 @@ func errorLog(log *slog.Logger) *stdlog.Logger {
 
 // checkExposure refuses listeners that strangers could reach.
 func checkExposure(cfg *config) error {
-	if addr := cfg.Listen.RESP; addr != "" && !isLoopback(addr) {
+	if addr := cfg.Listen.RESP; addr != "" && !member.IsLoopback(addr) {
 		return fmt.Errorf("--listen-resp %s can be reached by strangers, and Redis clients cannot prove yet who they are: bind it to 127.0.0.1", addr)
 	}
 	if cfg.Insecure {
@@ -203,7 +203,7 @@ func checkExposure(cfg *config) error {
 	for _, door := range []struct{ name, addr string }{
 		{"http", cfg.Listen.HTTP}, {"grpc", cfg.Listen.GRPC}, {"gossip", cfg.Listen.Gossip}, {"peer", cfg.Listen.Peer},
 	} {
-		if door.addr != "" && !isLoopback(door.addr) && cfg.KeyFile == "" {
+		if door.addr != "" && !member.IsLoopback(door.addr) && cfg.KeyFile == "" {
 			open = append(open, "--listen-"+door.name+" "+door.addr)
 		}
 	}
@@ -211,20 +211,11 @@ func checkExposure(cfg *config) error {
 		return fmt.Errorf("%s can be reached by strangers: make a key file with \"bucketring keyring init FILE\" and give it with --key-file, or accept the risk with --insecure",
 			strings.Join(open, ", "))
 	}
-	if addr := cfg.Listen.Admin; addr != "" && !isLoopback(addr) {
+	if addr := cfg.Listen.Admin; addr != "" && !member.IsLoopback(addr) {
 		return fmt.Errorf("--listen-admin %s can be reached by strangers, who could read profiles: bind it to 127.0.0.1, or accept the risk with --insecure", addr)
 	}
 	if len(cfg.Cluster.Join) > 0 && cfg.Cluster.Label == "" {
 		return errors.New("--cluster-join needs --cluster-label: clusters without a label merge when they meet")
 	}
 	return nil
-}
-
-func isLoopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }

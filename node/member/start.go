@@ -123,14 +123,15 @@ func (cfg *Config) exposed() error {
 		return nil
 	}
 	for _, addr := range []string{cfg.Gossip, cfg.Peer} {
-		if addr != "" && !isLoopback(addr) {
+		if addr != "" && !IsLoopback(addr) {
 			return fmt.Errorf("member: %s can be reached by strangers: give Keys, or accept the risk with Keys.Insecure", addr)
 		}
 	}
 	return nil
 }
 
-func isLoopback(addr string) bool {
+// IsLoopback reports whether an address, host:port, is of this machine alone.
+func IsLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return false

@@ -47,6 +47,7 @@ var plan = map[string]room{
 	"internal/policytest":       {4, ". node policy ring internal/ratefield", "yaml"},
 	"internal/house":            {4, "", ""},
 	"internal/proctest":         {4, ".", ""},
+	"internal/doortest":         {4, ". transport/limitpb", "grpc protobuf yaml"},       // what strangers have in their hands
 	"client":                    {5, ". bucket policy ring transport", "grpc protobuf"}, // no module beside those of the rooms below
 	"client/httplimit":          {5, ". client internal/ratefield", ""},                 // client renews leases while a handler runs
 	"client/grpclimit":          {5, ". client internal/ratefield", "grpc protobuf errdetails"},

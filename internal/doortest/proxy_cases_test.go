@@ -1,0 +1,170 @@
+// proxy_cases_test.go has what clients see through a proxy. The policy is
+// testdata/policies/site.yaml.
+
+package doortest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// admitted: the application's answer, and what is left.
+func (g *guest) admitted(*proxy) {
+	before := g.app.reached.Load()
+	for i, a := range g.counted(3, "POST", "/api/things?n=1", "some text") {
+		if a.status != 200 || a.body != "POST /api/things?n=1 9" || a.header.Get("X-Application") != "here" {
+			g.t.Errorf("request %d = %d %q, want the application's answer", i+1, a.status, a.body)
+		}
+		checkRate(g.t, a, 3, 2-i)
+		if wait := a.header.Get("Retry-After"); wait != "" {
+			g.t.Errorf("request %d has Retry-After %q, though it was admitted", i+1, wait)
+		}
+	}
+	if g.app.reached.Load() < before+3 {
+		g.t.Error("the application has not seen what was admitted")
+	}
+}
+
+// denied: the policy's refusal with the time to wait, and no work for the application.
+func (g *guest) denied(p *proxy) {
+	all := g.counted(5, "GET", "/api/things", "")
+	before := g.app.reached.Load()
+	for i, a := range all[3:] {
+		if a.status != 429 {
+			g.t.Errorf("request %d = %d, want 429", i+4, a.status)
+		}
+		checkRate(g.t, a, 3, 0)
+		wait, err := strconv.Atoi(a.header.Get("Retry-After"))
+		if err != nil || wait < 1 || wait > 1200 {
+			g.t.Errorf("Retry-After = %q, want 1 to 1200", a.header.Get("Retry-After"))
+		}
+		want := fmt.Sprintf(`{"error":"slow_down","wait":%d}`, wait)
+		if p.ownWords {
+			want = problemText("https://iana.org/assignments/http-problem-types#quota-exceeded", "Rate limit exceeded", 429,
+				fmt.Sprintf("try again in %d seconds", wait))
+		}
+		g.checkRefusal(a, p, want)
+		if v := a.header.Get("X-RateLimit-Status"); v != "" {
+			g.t.Errorf("the client sees X-RateLimit-Status %q, which is between proxy and limiter", v)
+		}
+	}
+	if again := g.counted(4, "GET", "/api/things", ""); again[3].status != 429 || g.app.reached.Load() > before+4*10 {
+		g.t.Errorf("another user's fourth request = %d, want 429", again[3].status)
+	}
+}
+
+func problemText(kind, title string, status int, detail string) string {
+	text := fmt.Sprintf(`{"type":%q,"title":%q,"status":%d`, kind, title, status)
+	if detail != "" {
+		text += fmt.Sprintf(`,"detail":%q`, detail)
+	}
+	return text + "}"
+}
+
+// checkRefusal holds body and type of a refusal against what is wanted.
+func (g *guest) checkRefusal(a answer, p *proxy, want string) {
+	g.t.Helper()
+	kind := "application/json"
+	if p.ownWords {
+		kind = "application/problem+json"
+	}
+	if got := strings.TrimSpace(a.body); got != want || !json.Valid([]byte(a.body)) {
+		g.t.Errorf("body = %s, want %s", got, want)
+	}
+	if got := a.header.Values("Content-Type"); len(got) != 1 || got[0] != kind {
+		g.t.Errorf("Content-Type = %q, want %s", got, kind)
+	}
+	if got := a.header.Get("Cache-Control"); got != "no-store" {
+		g.t.Errorf("Cache-Control = %q, want no-store", got)
+	}
+}
+
+// otherRefusals have their own status and no time to wait.
+func (g *guest) otherRefusals(p *proxy) {
+	large := strings.Repeat("x", 1001)
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+		title, words       string // of the file, and of the policy
+	}{
+		{"GET", "/closed/room", "", 403, "Forbidden", `{"error":"closed"}`},
+		{"POST", "/upload", large, 413, "Content Too Large", `{"error":"slow_down","wait":null}`},
+	} {
+		var a answer
+		for range 10 { // as counted does: the limiter may be too slow
+			if a = g.ask(tt.method, tt.path, tt.body); !a.uncounted() {
+				break
+			}
+		}
+		if a.status != tt.status || a.header.Get("Retry-After") != "" {
+			g.t.Errorf("%s %s = %d with Retry-After %q, want %d and none", tt.method, tt.path, a.status, a.header.Get("Retry-After"), tt.status)
+		}
+		want := tt.words
+		if p.ownWords {
+			want = problemText("about:blank", tt.title, tt.status, "")
+		}
+		g.checkRefusal(a, p, want)
+	}
+}
+
+// uncountedPaths are those that no limit is for, and what the application refuses.
+func (g *guest) uncountedPaths(*proxy) {
+	if a := g.ask("GET", "/home", ""); a.body != "GET /home 0" || !a.uncounted() {
+		g.t.Errorf("GET /home = %d %q, want it to pass without rate headers", a.status, a.body)
+	}
+	if a := g.ask("POST", "/upload", strings.Repeat("x", 1000)); a.body != "POST /upload 1000" {
+		g.t.Errorf("a body of just the size = %d %q, want it to pass", a.status, a.body)
+	}
+	a := g.ask("GET", "/refused", "")
+	if a.status != 403 || a.body != "GET /refused 0" || a.header.Get("X-Application") != "here" {
+		g.t.Errorf("GET /refused = %d %q, want the application's own 403", a.status, a.body)
+	}
+}
+
+// spoofed: what a client says in the proxy's name counts for nothing.
+func (g *guest) spoofed(*proxy) {
+	all := g.counted(4, "POST", "/api/things", "text", "X-Forwarded-Uri", "/home", "X-Forwarded-Method", "GET",
+		"X-Original-Uri", "/home", "X-Forwarded-Content-Length", "0")
+	if all[3].status != 429 {
+		g.t.Errorf("the fourth request that calls itself another = %d, want 429", all[3].status)
+	}
+	if a := g.ask("POST", "/upload", strings.Repeat("x", 1001), "X-Forwarded-Content-Length", "1"); a.status != 413 && !a.uncounted() {
+		g.t.Errorf("a large body that calls itself small = %d, want 413", a.status)
+	}
+	refused := 0
+	for i := range 12 {
+		a := g.ask("GET", "/by-address", "", "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i))
+		if a.status == 429 {
+			refused++
+		}
+	}
+	if refused == 0 {
+		g.t.Error("12 requests of one client that names 12 addresses passed a limit of 3")
+	}
+}
+
+// unreadable: what no policy can read is the client's mistake, not the site's.
+func (g *guest) unreadable(p *proxy) {
+	var a answer
+	for range 10 {
+		if a = g.ask("GET", "/api/things", "", "X-User", strings.Repeat("long", 200)); !a.uncounted() {
+			break
+		}
+	}
+	if a.status != 400 || a.header.Get("Content-Type") != "application/problem+json" {
+		g.t.Errorf("a user of 800 bytes = %d %q, want 400 and a problem", a.status, a.header.Get("Content-Type"))
+	}
+}
+
+// method: the limiter hears the client's method, not that of the question.
+func (g *guest) method(*proxy) {
+	all := g.counted(2, "DELETE", "/things/1?q=a%20b", "")
+	if all[0].status != 200 || all[0].body != "DELETE /things/1?q=a%20b 0" || all[1].status != 429 {
+		g.t.Errorf("two DELETEs with a limit of one = %d %q and %d, want 200 and 429", all[0].status, all[0].body, all[1].status)
+	}
+	if a := g.ask("GET", "/things/1", ""); !a.uncounted() {
+		g.t.Errorf("a GET of it = %d, want it to pass uncounted", a.status)
+	}
+}

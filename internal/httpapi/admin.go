@@ -74,17 +74,7 @@ func NewAdmin(cfg AdminConfig) http.Handler {
 	}
 	a := &admin{admin: cfg.Admin, drainer: cfg.Drainer}
 	a.start(cfg.Logger)
-	a.mount([]route{
-		{"POST", "/v1/admin/reload", a.reload},
-		{"POST", "/v1/admin/drain", a.drain(Drainer.Drain)},
-		{"GET", "/v1/admin/drain", a.drain(nil)},
-		{"POST", "/v1/admin/leave", a.drain(Drainer.Leave)},
-		{"GET", "/v1/admin/policies", a.policies},
-		{"PUT", "/v1/admin/policies/{namespace}", a.put(cfg.Admin.PutPolicy)},
-		{"PUT", "/v1/admin/overrides/{namespace}", a.put(cfg.Admin.PutOverrides)},
-		{"PUT", "/v1/admin/tables/{namespace}/{table}", a.table(true)},
-		{"PATCH", "/v1/admin/tables/{namespace}/{table}", a.table(false)},
-	})
+	a.mount(a.routes())
 	return a
 }
 

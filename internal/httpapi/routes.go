@@ -1,4 +1,4 @@
-// routes.go is the table of calls.
+// routes.go has the tables of calls. docs/openapi.yaml describes each of them.
 
 package httpapi
 
@@ -28,5 +28,20 @@ func (h *Handler) routes() []route {
 		{"GET", "/v1/members", h.members},
 		{"GET", "/v1/ring", h.ring},
 		{"GET", "/v1/explain", h.explain},
+	}
+}
+
+// routes lists the calls of the admin listener.
+func (a *admin) routes() []route {
+	return []route{
+		{"POST", "/v1/admin/reload", a.reload},
+		{"POST", "/v1/admin/drain", a.drain(Drainer.Drain)},
+		{"GET", "/v1/admin/drain", a.drain(nil)},
+		{"POST", "/v1/admin/leave", a.drain(Drainer.Leave)},
+		{"GET", "/v1/admin/policies", a.policies},
+		{"PUT", "/v1/admin/policies/{namespace}", a.put(a.admin.PutPolicy)},
+		{"PUT", "/v1/admin/overrides/{namespace}", a.put(a.admin.PutOverrides)},
+		{"PUT", "/v1/admin/tables/{namespace}/{table}", a.table(true)},
+		{"PATCH", "/v1/admin/tables/{namespace}/{table}", a.table(false)},
 	}
 }

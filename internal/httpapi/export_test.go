@@ -1,5 +1,7 @@
 package httpapi
 
+import "net/http"
+
 // What the tests look at from inside.
 var (
 	DecodeRequest = decodeRequest
@@ -14,3 +16,21 @@ var (
 )
 
 const MaxBody = maxBody
+
+// Routes lists the calls of both listeners, as "METHOD path"; the probes have two
+// names that count, and others that are theirs too.
+func Routes(h *Handler, of http.Handler) (all []string) {
+	calls := append(h.routes(), of.(*admin).routes()...)
+	for _, p := range probePaths {
+		if p.path == "/livez" || p.path == "/readyz" {
+			calls = append(calls, route{"GET", p.path, nil})
+		}
+	}
+	for _, r := range calls {
+		if r.method == "" { // any method: one stands for all
+			r.method = "GET"
+		}
+		all = append(all, r.method+" "+r.path)
+	}
+	return all
+}

@@ -6,7 +6,7 @@
 -- It asks by way of the listener that haproxy.cfg has for this, which knows the nodes
 -- and which of them are well.
 
-local limiter = os.getenv("BUCKETRING_URL")
+local limiter = os.getenv("LIMITER_URL")
 
 -- What bucketring says of a request that passes, and the variable for each.
 local told = {

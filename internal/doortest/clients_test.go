@@ -1,0 +1,158 @@
+// clients_test.go runs the snippets of docs/clients.md.
+
+package doortest_test
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A need is what the snippets of a section are run by, and the packages of Debian that
+// have it.
+type need struct {
+	programs []string
+	modules  []string // of Python
+	packages string
+}
+
+// needs has each section with snippets.
+var needs = map[string]need{
+	"curl":          {programs: []string{"curl"}, packages: "curl"},
+	"Python, HTTP":  {modules: []string{"json"}, packages: "python3"},
+	"Python, gRPC":  {[]string{"protoc", "grpc_python_plugin"}, []string{"grpc", "google.protobuf"}, "python3-grpcio python3-protobuf protobuf-compiler protobuf-compiler-grpc"},
+	"Redis clients": {[]string{"redis-cli"}, []string{"redis"}, "redis-tools python3-redis"},
+	"Node":          {programs: []string{"node"}, packages: "nodejs"},
+	"PHP":           {programs: []string{"php"}, packages: "php-cli"},
+}
+
+// What a snippet reads from its environment, and what it asks without.
+var variables = map[string]string{
+	"LIMITER_URL": "http://127.0.0.1:7750", "LIMITER_GRPC": "127.0.0.1:7751", "LIMITER_REDIS": "redis://127.0.0.1:7754",
+}
+
+var (
+	variable = regexp.MustCompile(`LIMITER_\w+`)
+	loopback = regexp.MustCompile(`[\w:/]*127\.0\.0\.1:\d+`)
+)
+
+// Each snippet can be run against any node, and asks that of `bucketring dev` if it is
+// told nothing.
+func TestSnippetsReadTheirAddress(t *testing.T) {
+	found := 0
+	for _, s := range sections(t, read(t, clientsFile)) {
+		if _, known := needs[s.title]; known != (len(s.snippets) > 0) {
+			t.Errorf("section %q has %d snippets, and a line in needs: %v", s.title, len(s.snippets), known)
+		}
+		for _, c := range s.snippets {
+			found++
+			names, addrs := variable.FindAllString(c.code, -1), loopback.FindAllString(c.code, -1)
+			if len(addrs) == 0 && strings.Contains(c.code, "protoc ") {
+				continue // asks nobody
+			}
+			if len(names) != 1 || len(addrs) != 1 || variables[names[0]] != addrs[0] {
+				t.Errorf("%s:%d reads %q and asks %q, want one variable with its default", clientsFile, c.line, names, addrs)
+			}
+		}
+	}
+	if found < 9 {
+		t.Errorf("%d snippets were found, want all", found)
+	}
+}
+
+// Each snippet is well-formed, by whatever interpreter is here.
+func TestSnippetsParse(t *testing.T) {
+	checks := map[string][]string{
+		"sh": {"sh", "-n"}, "python": {"python3", "-c", "import ast, sys; ast.parse(open(sys.argv[1]).read())"},
+		"js": {"node", "--check"}, "php": {"php", "-l"},
+	}
+	for _, s := range sections(t, read(t, clientsFile)) {
+		for _, c := range s.snippets {
+			check := checks[c.lang]
+			path, err := exec.LookPath(check[0])
+			if err != nil {
+				t.Logf("%s:%d is not checked: there is no %s here", clientsFile, c.line, check[0])
+				continue
+			}
+			file := write(t, filepath.Join(t.TempDir(), languages[c.lang]), c.code)
+			if out, err := exec.Command(path, append(check[1:], file)...).CombinedOutput(); err != nil {
+				t.Errorf("%s:%d: %v:\n%s", clientsFile, c.line, err, out)
+			}
+		}
+	}
+}
+
+// Each snippet prints what the document shows below it.
+func TestSnippets(t *testing.T) {
+	n := startNode(t, "--forward-budget", "5s", "--resp-forward-budget", "5s")
+	env := append(cleanEnv(), "LIMITER_URL=http://"+n.doors["http"], "LIMITER_GRPC="+n.doors["grpc"], "LIMITER_REDIS=redis://"+n.doors["resp"])
+	for _, s := range sections(t, read(t, clientsFile)) {
+		if len(s.snippets) == 0 {
+			continue
+		}
+		t.Run(s.title, func(t *testing.T) {
+			python := needs[s.title].find(t)
+			dir := t.TempDir() // one for the section: a snippet may need what the one before has made
+			write(t, filepath.Join(dir, "limit.proto"), read(t, "transport/limitpb/limit.proto"))
+			for _, c := range s.snippets {
+				c.run(t, dir, python, env)
+			}
+		})
+	}
+}
+
+// find skips the test if something is missing, and returns a Python that has the
+// modules.
+func (n need) find(t *testing.T) (python string) {
+	t.Helper()
+	for _, p := range n.programs {
+		find(t, p, n.packages)
+	}
+	if len(n.modules) == 0 {
+		return ""
+	}
+	// Debian's own may be hidden by another, which has not its modules.
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		path, err := exec.LookPath(name)
+		if err == nil && exec.Command(path, "-c", "import "+strings.Join(n.modules, ", ")).Run() == nil {
+			return path
+		}
+	}
+	t.Skipf("skipped: there is no python3 with %s here: .ci/programs.sh, or apt-get install %s", strings.Join(n.modules, ", "), n.packages)
+	return ""
+}
+
+// run runs a snippet in dir and compares what it prints.
+func (c *snippet) run(t *testing.T, dir, python string, env []string) {
+	t.Helper()
+	program := map[string]string{"sh": "sh", "python": python, "js": "node", "php": "php"}[c.lang]
+	ctx, cancel := context.WithTimeout(t.Context(), slack)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, write(t, filepath.Join(dir, languages[c.lang]), c.code))
+	var errs bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stderr = dir, env, &errs
+	out, err := cmd.Output()
+	if err != nil || errs.Len() > 0 || !pattern(c.output).Match(out) {
+		t.Errorf("%s:%d prints:\n%s%s(%v), want:\n%s", clientsFile, c.line, out, &errs, err, c.output)
+	}
+}
+
+// What the page says of a proxy is about a file that the tests run.
+func TestPageHasEveryProxy(t *testing.T) {
+	page := read(t, clientsFile)
+	for _, file := range proxyFiles {
+		if !strings.Contains(page, "(../"+file+")") {
+			t.Errorf("%s does not link %s", clientsFile, file)
+		}
+	}
+	for _, p := range proxies {
+		if !slices.Contains(proxyFiles, p.file) {
+			t.Errorf("%s is run and not read", p.file)
+		}
+	}
+}

@@ -3,8 +3,10 @@
 package doortest_test
 
 import (
-	"bytes"
 	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -90,7 +92,7 @@ func TestSnippetsParse(t *testing.T) {
 // Each snippet prints what the document shows below it.
 func TestSnippets(t *testing.T) {
 	n := startNode(t, "--forward-budget", "5s", "--resp-forward-budget", "5s")
-	env := append(cleanEnv(), "LIMITER_URL=http://"+n.doors["http"], "LIMITER_GRPC="+n.doors["grpc"], "LIMITER_REDIS=redis://"+n.doors["resp"])
+	env := environment(n.doors["http"], n.doors["grpc"], n.doors["resp"])
 	for _, s := range sections(t, read(t, clientsFile)) {
 		if len(s.snippets) == 0 {
 			continue
@@ -104,6 +106,63 @@ func TestSnippets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// firstLines are what snippets print first if nobody decides: the call may go on.
+var firstLines = map[string]string{
+	"Python, HTTP": "True False", "Python, gRPC": "(True, None)", "Redis clients": "(True, None)", "Node": "{ allowed: true }", "PHP": "true 0",
+}
+
+// What the page says of a limiter that is away holds: the functions on it let the call
+// pass, whether nobody is there, or somebody who says nothing, or a node that cannot
+// decide.
+func TestSnippetsLetPass(t *testing.T) {
+	binary(t) // they run programs, though not ours
+	for _, s := range sections(t, read(t, clientsFile)) {
+		if firstLines[s.title] != "" {
+			t.Run(s.title, func(t *testing.T) {
+				t.Parallel() // they wait
+				s.letPass(t, firstLines[s.title])
+			})
+		}
+	}
+}
+
+// letPass runs the last snippet of a section where nobody decides. Those before may
+// make what it needs.
+func (s *section) letPass(t *testing.T, want string) {
+	t.Helper()
+	python, dir, last := needs[s.title].find(t), t.TempDir(), len(s.snippets)-1
+	write(t, filepath.Join(dir, "limit.proto"), read(t, "transport/limitpb/limit.proto"))
+	for _, c := range s.snippets[:last] {
+		_, _, _ = c.outcome(t, dir, python, cleanEnv())
+	}
+	c, addrs := s.snippets[last], []string{freeAddr(t), hanging(t)}
+	if strings.Contains(c.code, "LIMITER_URL") {
+		addrs = append(addrs, undecided(t))
+	}
+	for _, addr := range addrs {
+		out, errs, _ := c.outcome(t, dir, python, environment(addr, addr, addr))
+		if first, _, _ := strings.Cut(out, "\n"); first != want {
+			t.Errorf("%s:%d prints first:\n%s\n%s, want %s", clientsFile, c.line, first, errs, want)
+		}
+	}
+}
+
+// undecided returns the address of a node that has no decision in time.
+func undecided(t *testing.T) string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"type":"about:blank","title":"Temporary reduced capacity","status":503,"detail":"no node could decide this call in time"}`)
+	}))
+	t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+// environment tells snippets where the doors are.
+func environment(web, grpc, redis string) []string {
+	return append(cleanEnv(), "LIMITER_URL=http://"+web, "LIMITER_GRPC="+grpc, "LIMITER_REDIS=redis://"+redis)
 }
 
 // find skips the test if something is missing, and returns a Python that has the
@@ -130,16 +189,23 @@ func (n need) find(t *testing.T) (python string) {
 // run runs a snippet in dir and compares what it prints.
 func (c *snippet) run(t *testing.T, dir, python string, env []string) {
 	t.Helper()
+	out, errs, err := c.outcome(t, dir, python, env)
+	if err != nil || errs != "" || !pattern(c.output).MatchString(out) {
+		t.Errorf("%s:%d prints:\n%s%s(%v), want:\n%s", clientsFile, c.line, out, errs, err, c.output)
+	}
+}
+
+// outcome runs a snippet in dir and returns what it prints and how it ends.
+func (c *snippet) outcome(t *testing.T, dir, python string, env []string) (out, errs string, err error) {
+	t.Helper()
 	program := map[string]string{"sh": "sh", "python": python, "js": "node", "php": "php"}[c.lang]
 	ctx, cancel := context.WithTimeout(t.Context(), slack)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, write(t, filepath.Join(dir, languages[c.lang]), c.code))
-	var errs bytes.Buffer
-	cmd.Dir, cmd.Env, cmd.Stderr = dir, env, &errs
-	out, err := cmd.Output()
-	if err != nil || errs.Len() > 0 || !pattern(c.output).Match(out) {
-		t.Errorf("%s:%d prints:\n%s%s(%v), want:\n%s", clientsFile, c.line, out, &errs, err, c.output)
-	}
+	var stdout, stderr strings.Builder
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &stdout, &stderr
+	err = cmd.Run()
+	return stdout.String(), stderr.String(), err
 }
 
 // What the page says of a proxy is about a file that the tests run.

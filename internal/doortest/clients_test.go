@@ -134,10 +134,10 @@ func (s *section) letPass(t *testing.T, want string) {
 	t.Helper()
 	python, dir, last := needs[s.title].find(t), t.TempDir(), len(s.snippets)-1
 	write(t, filepath.Join(dir, "limit.proto"), read(t, "transport/limitpb/limit.proto"))
-	for _, c := range s.snippets[:last] {
-		_, _, _ = c.outcome(t, dir, python, cleanEnv())
-	}
 	c, addrs := s.snippets[last], []string{freeAddr(t), hanging(t)}
+	for _, earlier := range s.snippets[:last] {
+		_, _, _ = earlier.outcome(t, dir, python, environment(addrs[0], addrs[0], addrs[0]))
+	}
 	if strings.Contains(c.code, "LIMITER_URL") {
 		addrs = append(addrs, undecided(t))
 	}

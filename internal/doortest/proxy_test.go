@@ -4,6 +4,7 @@
 package doortest_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -78,13 +80,24 @@ func port(addr string) string {
 // An application is what stands behind the proxy.
 type application struct {
 	*httptest.Server
-	reached atomic.Int64
+
+	mu   sync.Mutex
+	from map[string]int // requests by user; guarded by mu
+}
+
+// seen returns how many requests of a user have come through.
+func (a *application) seen(user string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.from[user]
 }
 
 func newApplication(t *testing.T) *application {
-	a := &application{}
+	a := &application{from: map[string]int{}}
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.reached.Add(1)
+		a.mu.Lock()
+		a.from[r.Header.Get("X-User")]++
+		a.mu.Unlock()
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-Application", "here")
 		if strings.HasPrefix(r.URL.Path, "/refused") {
@@ -116,6 +129,7 @@ type guest struct {
 	base string
 	web  *http.Client
 	app  *application
+	user string // of the last series
 }
 
 // ask sends one request; fields are headers, name and value in turn.
@@ -147,26 +161,46 @@ func (g *guest) ask(method, path, body string, fields ...string) answer {
 // users numbers those who ask, so that no two tests share a counter.
 var users atomic.Int64
 
-// counted sends the same request n times as a user of its own. On a busy machine the
-// limiter may be slower than the proxy waits; then it begins again as another user.
+// heard asks until the limiter has been heard. On a busy machine it may be slower than
+// a proxy waits for it, and a proxy may then leave it alone for a second.
+func (g *guest) heard(ask func() (ok bool)) {
+	g.t.Helper()
+	await(g.t, func() error {
+		if ask() {
+			return nil
+		}
+		return errors.New("the limiter is not asked, or always too slow")
+	})
+}
+
+// counted sends the same request n times as a user of its own, and begins again as
+// another one if the limiter is not heard.
 func (g *guest) counted(n int, method, path, body string, fields ...string) (all []answer) {
 	g.t.Helper()
-	for range 10 {
+	g.heard(func() bool {
 		all = all[:0]
-		as := append([]string{"X-User", fmt.Sprint("user", users.Add(1))}, fields...)
+		g.user = fmt.Sprint("user", users.Add(1))
+		as := append([]string{"X-User", g.user}, fields...)
 		for range n {
 			a := g.ask(method, path, body, as...)
 			if a.uncounted() {
-				break
+				return false
 			}
 			all = append(all, a)
 		}
-		if len(all) == n {
-			return all
-		}
-	}
-	g.t.Fatalf("%s %s: the limiter is not asked, or always too slow", method, path)
-	return nil
+		return true
+	})
+	return all
+}
+
+// refused sends a request that must not pass uncounted, until the limiter is heard.
+func (g *guest) refused(method, path, body string, fields ...string) (a answer) {
+	g.t.Helper()
+	g.heard(func() bool {
+		a = g.ask(method, path, body, fields...)
+		return !a.uncounted()
+	})
+	return a
 }
 
 // checkRate holds the rate headers against what a bucket of an hour has left.
@@ -202,22 +236,21 @@ func testProxy(t *testing.T, p *proxy) {
 		{"uncounted", (*guest).uncountedPaths}, {"spoofed", (*guest).spoofed}, {"unreadable", (*guest).unreadable},
 		{"method", (*guest).method},
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.test(&guest{t, base, web, app}, p) })
+		t.Run(tt.name, func(t *testing.T) { tt.test(&guest{t: t, base: base, web: web, app: app}, p) })
 	}
 	n.kill()
 	t.Run("limiter is gone", func(t *testing.T) {
-		checkOpen(&guest{t, base, web, app})
+		checkOpen(&guest{t: t, base: base, web: web, app: app})
 	})
 	t.Run("limiter hangs", func(t *testing.T) {
-		checkOpen(&guest{t, p.start(t, hanging(t), app.addr(), nil), web, app})
+		checkOpen(&guest{t: t, base: p.start(t, hanging(t), app.addr(), nil), web: web, app: app})
 	})
 	t.Run("closed while the limiter is gone", func(t *testing.T) {
 		base := p.start(t, freeAddr(t), app.addr(), p.closed)
-		before := app.reached.Load()
-		if a := (&guest{t, base, web, app}).ask("GET", "/api/things", ""); a.status != p.status {
+		if a := (&guest{t: t, base: base, web: web, app: app}).ask("GET", "/api/things", "", "X-User", "refused"); a.status != p.status {
 			t.Errorf("status %d, want %d", a.status, p.status)
 		}
-		if app.reached.Load() != before {
+		if app.seen("refused") > 0 {
 			t.Error("the application was reached without leave")
 		}
 	})

@@ -123,6 +123,9 @@ func (g *guest) spoofed(*proxy) {
 	if a := g.refused("POST", "/upload", strings.Repeat("x", 1001), "X-Forwarded-Content-Length", "1"); a.status != 413 {
 		g.t.Errorf("a large body that calls itself small = %d, want 413", a.status)
 	}
+	if a := g.ask("GET", "/upload", "", "X-Forwarded-Content-Length", "5000"); a.status != 200 {
+		g.t.Errorf("a GET that calls itself large = %d, want it to pass: it has no body", a.status)
+	}
 	n := 0
 	g.heard(func() bool { // three pass at most, and one more for each time that the limiter is not heard
 		n++
@@ -138,11 +141,16 @@ func (g *guest) unreadable(p *proxy) {
 	}
 }
 
-// method: the limiter hears the client's method, not that of the question.
+// method: the limiter hears the client's method and query, not those of the question.
 func (g *guest) method(*proxy) {
 	all := g.counted(2, "DELETE", "/things/1?q=a%20b", "")
 	if all[0].status != 200 || all[0].body != "DELETE /things/1?q=a%20b 0" || all[1].status != 429 {
 		g.t.Errorf("two DELETEs with a limit of one = %d %q and %d, want 200 and 429", all[0].status, all[0].body, all[1].status)
+	}
+	first := g.counted(2, "GET", "/tagged?tag=a%20b", "")
+	other := g.ask("GET", "/tagged?tag=b", "", "X-User", g.user)
+	if first[0].status != 200 || first[1].status != 429 || other.status != 200 {
+		g.t.Errorf("two GETs of a tag and one of another = %d, %d, %d, want 200, 429, 200", first[0].status, first[1].status, other.status)
 	}
 	if a := g.ask("GET", "/things/1", ""); !a.uncounted() {
 		g.t.Errorf("a GET of it = %d, want it to pass uncounted", a.status)

@@ -28,7 +28,7 @@ type door struct {
 
 // doors are those under test. Another one is another file and a line here.
 func doors() []door {
-	return []door{jsonDoor(), queryDoor(), jsonBatchDoor(), grpcDoor(), streamDoor(), batchDoor(), respDoor(), commandDoor()}
+	return []door{jsonDoor(), queryDoor(), jsonBatchDoor(), grpcDoor(), streamDoor(), batchDoor(), respDoor(), gubernatorDoor(), commandDoor()}
 }
 
 // A step is one take and what it must be answered.

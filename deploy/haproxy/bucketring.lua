@@ -13,6 +13,8 @@ local told = {
     ["x-ratelimit-limit"] = "txn.rl_limit",
     ["x-ratelimit-remaining"] = "txn.rl_remaining",
     ["x-ratelimit-reset"] = "txn.rl_reset",
+    ["ratelimit-policy"] = "txn.rl_policy", -- these two of policies with style ietf or both
+    ["ratelimit"] = "txn.rl_state",
 }
 
 -- Headers of a connection, which say nothing about the request.

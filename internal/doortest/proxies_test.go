@@ -15,19 +15,19 @@ var proxies = []*proxy{
 	{
 		program: "nginx", pkg: "nginx", file: "deploy/nginx/bucketring.conf",
 		limiter: "127.0.0.1:7750", application: "127.0.0.1:8080", self: "127.0.0.1:8000",
-		launch: launchNginx, ownWords: true,
+		namespace: "namespace=site", launch: launchNginx, ownWords: true,
 		closed: func(t *testing.T, config string) string { return withoutLine(t, config, "= @limit_away;") }, status: 500,
 	},
 	{
 		program: "caddy", pkg: "caddy", file: "deploy/caddy/Caddyfile",
 		limiter: "127.0.0.1:7750", application: "127.0.0.1:8080", self: "http://:8000", free: ":7759",
-		launch: launchCaddy,
+		namespace: "namespace=site", launch: launchCaddy,
 		closed: func(t *testing.T, config string) string { return edit(t, config, " 127.0.0.1:7759 {", " {") }, status: 502,
 	},
 	{
 		program: "haproxy", pkg: "haproxy", file: "deploy/haproxy/haproxy.cfg",
 		limiter: "127.0.0.1:7750", application: "127.0.0.1:8080", self: "127.0.0.1:8000", free: ":7759",
-		launch: launchHAProxy,
+		namespace: "lua.bucketring site", launch: launchHAProxy,
 		closed: func(t *testing.T, config string) string {
 			return edit(t, config, "# http-request deny", "http-request deny")
 		}, status: 503,

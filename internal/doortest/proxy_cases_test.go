@@ -156,3 +156,18 @@ func (g *guest) method(*proxy) {
 		g.t.Errorf("a GET of it = %d, want it to pass uncounted", a.status)
 	}
 }
+
+// drafts: a policy that also has the fields of the IETF's draft, which are lists.
+func (g *guest) drafts(*proxy) {
+	for i, a := range g.counted(4, "GET", "/api/things", "") {
+		left := max(2-i, 0)
+		checkRate(g.t, a, 3, left)
+		policy, state := a.header.Values("RateLimit-Policy"), a.header.Values("RateLimit")
+		if want := `"calls";q=3;w=3600, "per-day";q=500;w=86400`; len(policy) != 1 || policy[0] != want {
+			g.t.Errorf("request %d has RateLimit-Policy %q, want %s", i+1, policy, want)
+		}
+		if want := fmt.Sprintf(`"calls";r=%d;t=`, left); len(state) != 1 || !strings.HasPrefix(state[0], want) || !strings.Contains(state[0], `"per-day";r=`) {
+			g.t.Errorf("request %d has RateLimit %q, want %s… and the other one", i+1, state, want)
+		}
+	}
+}

@@ -26,6 +26,8 @@ type proxy struct {
 	// Texts of the file that stand for the addresses of the limiter, the application
 	// and the proxy itself, and for one more port of its own, if it has one.
 	limiter, application, self, free string
+	// namespace is how the file names the policy, "site".
+	namespace string
 	// launch starts the program with a configuration that has real addresses, in an
 	// empty folder.
 	launch func(t *testing.T, path, dir, config string) *process
@@ -238,6 +240,12 @@ func testProxy(t *testing.T, p *proxy) {
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(&guest{t: t, base: base, web: web, app: app}, p) })
 	}
+	t.Run("drafts", func(t *testing.T) {
+		base := p.start(t, n.doors["http"], app.addr(), func(t *testing.T, config string) string {
+			return edit(t, config, p.namespace, strings.Replace(p.namespace, "site", "drafts", 1))
+		})
+		(&guest{t: t, base: base, web: web, app: app}).drafts(p)
+	})
 	n.kill()
 	t.Run("limiter is gone", func(t *testing.T) {
 		checkOpen(&guest{t: t, base: base, web: web, app: app})

@@ -19,7 +19,7 @@ UP        = BUCKETRING_IMAGE=$(IMAGE) $(COMPOSE) $(if $(OBSERVE),--env-file depl
 RACE      = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 TOOL      = go tool -modfile=$(CURDIR)/.ci/tools.mod
 
-.PHONY: help build test race fuzz bench bench-once report instructions chaos soak lint generate check-generated demo image up down scale ci
+.PHONY: help build test race programs fuzz bench bench-once report instructions chaos soak lint generate check-generated demo image up down scale ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,19 +28,24 @@ build: ## Build the static, stripped binary and show its size
 	CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/bucketring
 	@size=$$(wc -c <$(BIN)); echo "$(BIN) $(VERSION): $$size bytes, at most $(MAX_SIZE)"; test $$size -le $(MAX_SIZE)
 
-test: ## Run all tests, with the race detector where there is a C compiler
+test: programs ## Run all tests, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo "no C compiler: the race detector stays off")
 	go test $(RACE) ./...
 	go test -count=1 ./internal/proctest -processes
+	go test -count=1 ./internal/doortest -programs
 	go -C docs/examples/websocket test $(RACE) ./...
 	go -C deploy/test test -count=1 -v ./...
 
-race: ## Run all tests anew, in random order, and insist on the race detector
+race: programs ## Run all tests anew, in random order, and insist on the race detector
 	go test -race -count=1 -shuffle=on ./...
 	go test -count=1 -run TestModel ./ring/handover # all seeds: the detector allows for few
 	go test -count=1 ./internal/proctest -processes # alone: the nodes need the machine
+	go test -count=1 ./internal/doortest -programs  # likewise
 	go -C docs/examples/websocket test -race -count=1 ./...
 	go -C deploy/test test -race -count=1 -v ./...
+
+programs: ## Install the programs that tests of doors start, as root on Debian: nginx, Caddy, PHP and others
+	@.ci/programs.sh
 
 fuzz: ## Run every fuzz target for FUZZTIME, 5s if not given
 	@.ci/fuzz.sh $(FUZZTIME)

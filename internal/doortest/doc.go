@@ -6,7 +6,7 @@
 //	          but for their addresses, in front of an application
 //	clients   every snippet of docs/clients.md, run as it stands there, and its
 //	          output held against the block below it
-//	OpenAPI   every example of docs/openapi.yaml, sent as it stands there
+//	OpenAPI   every example of internal/httpapi/openapi.yaml, sent as it stands there
 //	table     one table of decisions, through every door: each says the same
 //
 // Run with:

@@ -38,7 +38,7 @@ func TestProxyFilesNameExistingCalls(t *testing.T) {
 			}
 			call, ok := api.Paths[u.Path]["get"]
 			if !ok {
-				t.Errorf("%s asks GET %s, which docs/openapi.yaml does not have", file, u.Path)
+				t.Errorf("%s asks GET %s, which internal/httpapi/openapi.yaml does not have", file, u.Path)
 			}
 			for name := range u.Query() {
 				if !slices.ContainsFunc(call.Parameters, func(p parameter) bool { return p.Name == name && p.In == "query" }) {

@@ -1,4 +1,4 @@
-// openapi_ids_test.go makes the calls of docs/openapi.yaml that need an id first.
+// openapi_ids_test.go makes the calls of internal/httpapi/openapi.yaml that need an id first.
 
 package doortest_test
 

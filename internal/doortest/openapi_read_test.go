@@ -1,4 +1,4 @@
-// openapi_read_test.go reads docs/openapi.yaml, strictly.
+// openapi_read_test.go reads internal/httpapi/openapi.yaml, strictly.
 
 package doortest_test
 
@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const apiFile = "docs/openapi.yaml"
+const apiFile = "internal/httpapi/openapi.yaml"
 
 // An api is the part of OpenAPI 3.1 that the file uses. A misspelt name is an error.
 type api struct {

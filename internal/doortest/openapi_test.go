@@ -1,4 +1,4 @@
-// openapi_test.go holds docs/openapi.yaml against itself and against a real node.
+// openapi_test.go holds internal/httpapi/openapi.yaml against itself and against a real node.
 
 package doortest_test
 

@@ -1,4 +1,4 @@
-// routes.go has the tables of calls. docs/openapi.yaml describes each of them.
+// routes.go has the tables of calls. openapi.yaml describes each of them.
 
 package httpapi
 
@@ -28,6 +28,7 @@ func (h *Handler) routes() []route {
 		{"GET", "/v1/members", h.members},
 		{"GET", "/v1/ring", h.ring},
 		{"GET", "/v1/explain", h.explain},
+		{"GET", "/openapi.yaml", h.openAPI},
 	}
 }
 

@@ -176,7 +176,7 @@ func (c *Call) sentence(it *item, retry int64) string {
 	case bucketring.KindLevel:
 		return fmt.Sprintf("%s in all, of which %s are used; waiting does not help.", allows, amount(s.Used))
 	default:
-		allows += " per " + perText(it.limit.per)
+		allows += " per " + perText(it.value.limit.Per)
 	}
 	switch {
 	case s.RetryAfter == bucketring.Never:

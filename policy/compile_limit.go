@@ -41,6 +41,7 @@ func (c *compiler) limit(i int, ids map[uint64]bool) {
 	}
 	l.deny = c.deny(&doc.Deny, l)
 	c.bases[i] = c.base(doc, l, ids)
+	l.base = c.bases[i]
 	c.amounts(i, c.bases[i])
 }
 

@@ -17,6 +17,9 @@ import (
 func (p *Policy) Dump() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	if p.domain != nil {
+		return p.domain.dump(p.notes)
+	}
 	line("namespace %s each=%v shard=%v labels=%v fields=%+v", p.namespace, p.each, p.named(p.shard), p.labels, p.fields)
 	for _, one := range p.identify {
 		for _, s := range one.sources {

@@ -41,7 +41,7 @@ func (c *Call) fieldState(it *item) ratefield.State {
 		Next:        s.NextAfter, ResetAt: s.ResetAt, ResetAfter: s.ResetAfter,
 	}
 	if it.limit.kind == bucketring.KindRate {
-		f.Window = it.limit.window(s)
+		f.Window = it.window(s)
 		if l := it.value.limit; l.Burst > 0 && l.Burst != l.Amount {
 			f.Limit, f.Burst = l.Amount, l.Burst
 		}
@@ -50,10 +50,11 @@ func (c *Call) fieldState(it *item) ratefield.State {
 }
 
 // window returns the length of the present window.
-func (l *limit) window(s *bucketring.LimitState) time.Duration {
-	whole := l.per%time.Second == 0
-	if s.Window > 0 && s.ResetAt > 0 && (l.align == bucketring.AlignCalendar || l.align == bucketring.AlignFirstRequest && !whole) {
+func (it *item) window(s *bucketring.LimitState) time.Duration {
+	l := it.value.limit
+	whole := l.Per%time.Second == 0
+	if s.Window > 0 && s.ResetAt > 0 && (l.Align == bucketring.AlignCalendar || l.Align == bucketring.AlignFirstRequest && !whole) {
 		return time.Duration(s.ResetAt-(s.Window-1)) * time.Second // their ids are when they began
 	}
-	return l.per.Truncate(time.Second)
+	return l.Per.Truncate(time.Second)
 }

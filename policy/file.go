@@ -17,6 +17,9 @@ type Options struct {
 	// Env finds environment variables for ${ENV:NAME} and ${ENV:NAME:-default};
 	// nil means that none is set.
 	Env func(name string) (string, bool)
+	// MergeDomains has several files in Envoy's dialect make one domain. Otherwise a domain
+	// that is in two files is an error.
+	MergeDomains bool
 	// Known is for Watch: what Load returned before. Watch begins with what has
 	// changed since then; nil means since Watch began.
 	Known *Set
@@ -53,13 +56,17 @@ const (
 	tableVersion  = "limits-table/v1"
 )
 
-// read reads a policy or a table.
+// read reads a policy, in either form, or a table.
 func read(name string, text []byte, opt Options) *file {
 	f := &file{name: name, problems: &problems{file: name, text: string(text)}}
 	p := f.problems
 	root := readTree(text, p)
 	if root == nil {
 		f.err = p.err()
+		return f
+	}
+	if isDialect(root) {
+		f.readDialect(root)
 		return f
 	}
 	if version := child(root, "apiVersion"); version != nil {
@@ -94,6 +101,10 @@ func read(name string, text []byte, opt Options) *file {
 // p has no use for, instead of complaining.
 func (p *Policy) withOverrides(file string, data []byte, lenient bool) (*Policy, error) {
 	all := &problems{file: file, text: string(data)}
+	if p.domain != nil {
+		all.add(0, 0, "domain "+word(p.namespace)+" is in Envoy's dialect, which has no overrides")
+		return nil, all.err()
+	}
 	root := readTree(data, all)
 	if root == nil {
 		return nil, all.err()

@@ -89,8 +89,8 @@ func (p *Policy) Identify(rows Rows, in *HTTPRequest, sent map[string]string) ma
 	return sent
 }
 
-// find fills the attributes that are absent. Without an HTTP request only tables
-// can.
+// find fills the attributes that are absent. Without an HTTP request only tables and
+// entries of descriptors can.
 func (p *Policy) find(rows Rows, in *HTTPRequest, a *attributes) {
 	rowPlan := ""
 	for i := range p.identify {
@@ -116,7 +116,10 @@ func (p *Policy) find(rows Rows, in *HTTPRequest, a *attributes) {
 
 // value returns what the source says, and the plan of a row that it used.
 func (s *source) value(p *Policy, rows Rows, in *HTTPRequest, a *attributes) (value, plan string) {
-	if s.kind == sourceLookup {
+	switch s.kind {
+	case sourceDescriptor:
+		return a.sent[s.name], ""
+	case sourceLookup:
 		if rows == nil || !a.has(s.by) {
 			return "", ""
 		}
@@ -201,6 +204,7 @@ func (s *source) trusts(addr netip.Addr) bool {
 type attributes struct {
 	values  [maxSlots]string
 	present uint64
+	sent    map[string]string // as they came
 }
 
 func (a *attributes) has(slot int) bool { return a.present&(1<<slot) != 0 }
@@ -212,6 +216,7 @@ func (a *attributes) set(slot int, value string) {
 
 // read takes what the policy knows of the attributes sent.
 func (a *attributes) read(p *Policy, sent map[string]string) {
+	a.sent = sent
 	for slot, name := range p.names {
 		if value, ok := sent[name]; ok {
 			if slot == slotPath {

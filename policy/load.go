@@ -135,6 +135,11 @@ func (all *contents) load(opt Options) (*Set, error) {
 		wrong = append(wrong, f.err.(Errors)...)
 		s.fail(f)
 	}
+	if opt.MergeDomains {
+		var problems Errors
+		good, problems = s.mergeDomains(good)
+		wrong = append(wrong, problems...)
+	}
 	wrong = append(wrong, s.unique(good)...)
 	maps.Copy(s.policies, s.base)
 	return s, wrong.err()
@@ -165,6 +170,9 @@ func (s *Set) unique(files []*file) (wrong Errors) {
 	twice := map[*file]bool{}
 	for _, f := range files {
 		what, id := "namespace "+word(f.namespace), "policy\x00"+f.namespace
+		if f.policy != nil && f.policy.domain != nil {
+			what = "domain " + word(f.namespace)
+		}
 		if f.table != nil {
 			what = "table " + word(f.table.Table.Value) + " of " + what
 			id = "table\x00" + f.namespace + "\x00" + f.table.Table.Value

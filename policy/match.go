@@ -18,6 +18,8 @@ type caller struct {
 	cost  int64
 	nanos int32
 	now   time.Time
+	// rate, if not nil, is what each rate is for this call.
+	rate *Rate
 	// tried are the conditions that were looked at, held those that hold, by number:
 	// many limits share one.
 	tried, held [conditionWords]uint64
@@ -140,6 +142,9 @@ func usable(v, otherwise *value) *value {
 func (l *limit) applies(c *caller) (*value, bool) {
 	if l.mode == modeOff || l.scope == scopeConnection || !l.when.matches(c) {
 		return nil, false
+	}
+	if c.rate != nil && l.kind == bucketring.KindRate {
+		return l.valueAt(c.rate), true
 	}
 	v := l.valueFor(c)
 	if v.kind == valueUnlimited && v.limit == nil {

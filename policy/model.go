@@ -41,6 +41,9 @@ type Policy struct {
 	usage    *usage
 	labels   []string
 	notes    []Error // what is accepted and has no effect yet
+
+	domain *Domain  // what a file in Envoy's dialect has instead of all this, else nil
+	merged []string // further files of the domain
 }
 
 // Namespace returns the policy's name.
@@ -48,6 +51,10 @@ func (p *Policy) Namespace() string { return p.namespace }
 
 // File returns the name of the file that the policy comes from.
 func (p *Policy) File() string { return p.file }
+
+// Domain returns what a file in Envoy's dialect says; nil for a policy in limits/v1. Only
+// the Envoy door can answer calls to a domain.
+func (p *Policy) Domain() *Domain { return p.domain }
 
 // Hash identifies the policy's text: equal hashes, equal policies.
 func (p *Policy) Hash() uint64 { return p.hash }
@@ -94,6 +101,7 @@ type limit struct {
 	per       time.Duration
 	align     bucketring.Align
 	zone      *time.Location
+	base      bucketring.Limit // what all amounts share
 }
 
 // A value is what a plan or an override gives one limit.

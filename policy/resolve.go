@@ -65,11 +65,15 @@ type item struct {
 // Resolve applies the policy to a request in its namespace. The error is
 // ErrInvalid.
 func (p *Policy) Resolve(req *bucketring.Request, facts Facts) (*Call, error) {
+	if p.domain != nil {
+		return nil, bucketring.Invalidf("namespace %s is a domain in Envoy's dialect: only Envoy's rate limit service answers for it", word(p.namespace))
+	}
 	c := &Call{policy: p, verb: req.Verb, sent: req.Attributes}
 	if err := c.check(req); err != nil {
 		return nil, err
 	}
 	c.caller = caller{cost: req.Cost, nanos: req.CostNanos, now: facts.Now}
+	c.caller.rate = rateOf(req)
 	c.caller.read(p, req.Attributes)
 	p.find(facts.Rows, nil, &c.caller.attributes)
 	switch req.Verb {

@@ -54,6 +54,9 @@ var forms = map[string]form{
 	"window":    {pattern: regexp.MustCompile(`^([0-9]+[smhdw]|1month|1y)$`), what: "a window such as 30s, 1m, 12h, 1d, 2w, 1month or 1y", parse: checkWindow},
 	"duration":  {pattern: regexp.MustCompile(`^[0-9]+[smhd]$`), what: "a duration such as 60s, 15m, 24h or 7d", parse: checkWindow},
 	"percent":   {pattern: regexp.MustCompile(`^(100|[1-9]?[0-9](\.[0-9]{1,6})?)%$`), what: "a percentage such as 5%"},
+	"free":      {pattern: anyText, most: 8192, what: "a text of 1 to 8192 bytes"},
+	"u32":       {tag: "!!int", pattern: anyText, most: 64, what: "a whole number", parse: checkU32},
+	"truth":     {pattern: regexp.MustCompile(`^(?i:true|false|yes|no|on|off|y|n)$`), what: "true or false"},
 	"amount":    {pattern: regexp.MustCompile(`^[^A-Za-z_ ]`), what: "an amount such as 25MB", parse: checkAmount},
 }
 

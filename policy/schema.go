@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Schema returns the JSON Schema (2020-12) of policy files. It knows all that
+// Schema returns the JSON Schema (2020-12) of policy files in limits/v1. It knows all that
 // concerns one value; only Parse knows all that concerns several.
 func Schema() []byte {
 	s := schemer{defs: object{"env": object{

@@ -53,6 +53,15 @@ func (s *Set) Policy(namespace string) (*Policy, error) {
 	return nil, fmt.Errorf("%w: there is no namespace %s%s", bucketring.ErrNoPolicy, word(namespace), hint)
 }
 
+// Find returns the policy of a namespace, nil if there is none. Beside Policy it has no
+// advice for people, which costs more than to decide a call.
+func (s *Set) Find(namespace string) *Policy {
+	if s == nil {
+		return nil
+	}
+	return s.policies[namespace]
+}
+
 // Policies returns all policies, sorted by namespace.
 func (s *Set) Policies() []*Policy {
 	if s == nil {
@@ -105,7 +114,7 @@ func (s *Set) Reload(next *Set) *Set {
 	out := next.clone()
 	out.put, out.putLists, out.putTables = cloned(s.put), cloned(s.putLists), cloned(s.putTables)
 	for namespace, p := range s.base {
-		if s.put[namespace] || out.base[namespace] == nil && next.lost(p.file, namespace) {
+		if s.put[namespace] || p.stays(out.base[namespace], next) {
 			out.base[namespace] = p
 		}
 	}
@@ -120,6 +129,16 @@ func (s *Set) Reload(next *Set) *Set {
 		out.enforce(namespace)
 	}
 	return out
+}
+
+// stays reports whether p goes on although other files were read, which made fresh of its
+// namespace. A domain that is made of several files changes as a whole or not at all.
+func (p *Policy) stays(fresh *Policy, next *Set) bool {
+	if fresh != nil && p.domain == nil {
+		return false
+	}
+	return next.lost(p.file, p.namespace) ||
+		slices.ContainsFunc(p.merged, func(file string) bool { return next.lost(file, p.namespace) })
 }
 
 // lost reports whether a file or namespace is among what did not load.

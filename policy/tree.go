@@ -59,7 +59,7 @@ func readTree(text []byte, p *problems) *yaml.Node {
 		p.add(1, 1, "file is empty: begin with apiVersion: limits/v1")
 		return nil
 	}
-	c := treeCheck{problems: p, left: maxNodes}
+	c := treeCheck{problems: p, left: maxNodes, merge: isDialect(doc.Content[0])}
 	root := c.expand(doc.Content[0], 1, false)
 	if c.stopped {
 		return nil
@@ -125,7 +125,8 @@ func before(text, part string) string {
 // whoever comes later may change a node without changing another place.
 type treeCheck struct {
 	*problems
-	left    int // nodes that may still come
+	left    int  // nodes that may still come
+	merge   bool // merge keys are allowed
 	stopped bool
 }
 
@@ -160,9 +161,39 @@ func (c *treeCheck) expand(n *yaml.Node, depth int, copied bool) *yaml.Node {
 		n.Content[i] = c.expand(n.Content[i], depth+1, copied)
 	}
 	if n.Kind == yaml.MappingNode {
+		if c.merge {
+			mergeKeys(n)
+		}
 		c.keys(n)
 	}
 	return n
+}
+
+// mergeKeys writes out what merge keys of a mapping stand for: its own keys come before
+// those that are merged, and earlier mappings before later ones.
+func mergeKeys(n *yaml.Node) {
+	var own, more []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		switch {
+		case key.ShortTag() != "!!merge":
+			own = append(own, key, value)
+		case value.Kind == yaml.MappingNode:
+			more = append(more, value)
+		case value.Kind == yaml.SequenceNode && !slices.ContainsFunc(value.Content, func(m *yaml.Node) bool { return m.Kind != yaml.MappingNode }):
+			more = append(more, value.Content...)
+		default:
+			own = append(own, key, value) // no mapping: keys complains
+		}
+	}
+	n.Content = own
+	for _, m := range more {
+		for i := 0; i+1 < len(m.Content); i += 2 {
+			if keyOf(n, m.Content[i].Value) == n {
+				n.Content = append(n.Content, m.Content[i], m.Content[i+1])
+			}
+		}
+	}
 }
 
 func (c *treeCheck) stop(n *yaml.Node, format string, args ...any) {

@@ -37,7 +37,7 @@ var plan = map[string]room{
 	"node":                      {3, ". bucket policy ring ring/handover transport/peerpb", ""},
 	"node/member":               {4, ". cluster node policy ring transport transport/peerpb", ""},
 	"internal/httpapi":          {4, ". policy internal/ratefield", ""},
-	"internal/envoyrls":         {4, ". policy internal/ratefield", "grpc go-control-plane"},
+	"internal/envoyrls":         {4, ". policy internal/ratefield", "grpc protobuf go-control-plane"},
 	"internal/resp":             {4, ".", ""},
 	"internal/gubernatorapi":    {4, ". internal/gubernatorapi/pb", "grpc protobuf"},
 	"internal/gubernatorapi/pb": {1, "", "grpc protobuf"},

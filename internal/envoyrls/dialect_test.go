@@ -1,8 +1,10 @@
 package envoyrls_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -172,6 +174,25 @@ func TestIdleExpiry(t *testing.T) {
 func TestShadowSetting(t *testing.T) {
 	d := open(t, envoyrls.Settings{Shadow: true}, domain)
 	d.expect(request("leaf=a+4"), "ok | over 0/3")
+}
+
+// TestGiveBackAcrossWindows: what a refused call was charged is given back in the window in
+// which it was, not in the next one.
+func TestGiveBackAcrossWindows(t *testing.T) {
+	d := open(t, envoyrls.Settings{AllOrNothing: true}, domain)
+	var once sync.Once
+	d.fail = func(_ context.Context, req *bucketring.Request) error {
+		switch hits := req.Args[0]; {
+		case hits == 2: // both have been looked at
+			once.Do(func() { d.expect(request("leaf=b+3"), "ok | ok 0/3") })
+		case hits < 0: // a's charge is to be given back
+			d.advance(time.Hour)
+			d.expect(request("leaf=a+3"), "ok | ok 0/3")
+		}
+		return nil
+	}
+	d.ask(request("leaf=a+2 leaf=b+2"))
+	d.expect(request("leaf=a+0"), "ok | ok 0/3")
 }
 
 // TestOverrides: a limit that comes along replaces whatever the file has, with a counter of

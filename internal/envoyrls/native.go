@@ -111,9 +111,7 @@ func (c *call) take(ctx context.Context, p *part, look bool) {
 	if p.err != nil && c.ctx.Err() != nil {
 		p.err = c.ctx.Err()
 	}
-	if p.taken = p.err == nil && !look; p.taken && p.back {
-		p.d.Allowed = true
-	}
+	p.taken = p.err == nil && !look
 }
 
 // refused reports whether a call is denied.

@@ -152,6 +152,18 @@ func TestNativeAnswer(t *testing.T) {
 	}
 }
 
+// TestDescribedRefusal: of several refusals headers are about the one that is free again last.
+func TestDescribedRefusal(t *testing.T) {
+	for _, descriptors := range []string{"user=b+9 user=a", "user=a user=b+9"} { // b can never have so many
+		d := open(t, envoyrls.Settings{}, onePolicy)
+		d.ask(native("user=a+3"))
+		resp := d.ask(native(descriptors))
+		if headers := strings.Join(headersOf(resp), " "); strings.Contains(headers, "Retry-After") || !strings.Contains(headers, "Remaining: 3") {
+			t.Errorf("%s: headers = %s, want those of the second user", descriptors, headers)
+		}
+	}
+}
+
 // TestNativeSwitches: headers and the body with its type can be left out one by one.
 func TestNativeSwitches(t *testing.T) {
 	for _, tt := range []struct {

@@ -69,6 +69,14 @@ func TestStep(t *testing.T) {
 	}
 }
 
+// TestStepForgets: a register that is over counts no more, also within its window.
+func TestStepForgets(t *testing.T) {
+	r := &bucketring.Register{Now: 3_600_100 * int64(time.Second), Numbers: []int64{3_600_000, 5}, Until: 3_600_100 * int64(time.Second)}
+	if got := envoyrls.RunStep(r, 1, 3600, 60, -1, 0); got[0] != 0 || got[1] != 1 {
+		t.Errorf("step on a register that is over = %v, want a fresh counter", got)
+	}
+}
+
 // TestStepOfOtherVersions: arguments that nobody sends today do no harm.
 func TestStepOfOtherVersions(t *testing.T) {
 	for _, step := range envoyrls.Steps() {

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/envoyrls"
@@ -133,6 +136,28 @@ func TestFifteenCalls(t *testing.T) {
 				}
 			}
 			d.expect(request("minute=a hour=a"), want)
+		}
+	}
+}
+
+// TestManyCallers: callers at the same time get as many calls through as one after the other.
+func TestManyCallers(t *testing.T) {
+	for _, allOrNothing := range []bool{false, true} {
+		d := open(t, envoyrls.Settings{AllOrNothing: allOrNothing, Metrics: true, DynamicMetadata: true}, domain)
+		var passed atomic.Int32
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 10 {
+					if resp := d.ask(request("minute=a")); resp.GetOverallCode() == rls.RateLimitResponse_OK {
+						passed.Add(1)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if n := passed.Load(); n != 20 {
+			t.Errorf("all or nothing %v: %d of 80 calls passed, want 20", allOrNothing, n)
 		}
 	}
 }

@@ -17,6 +17,9 @@
 // Between the second and the third a node charges the counters. Matching against
 // a hundred limits takes about a microsecond and allocates nothing.
 //
+// A file of envoyproxy/ratelimit is a policy too, in Envoy's dialect: it has a [Domain]
+// instead of limits, which says what a descriptor meets. The Envoy door alone asks for it.
+//
 // # What it does not do
 //
 // It counts nothing, reads no clock and starts no goroutine: callers pass the
@@ -25,5 +28,5 @@
 // Everything but Watch is safe for concurrent use.
 //
 // Read next: model.go, then match.go, resolve.go, answer.go; file.go for the
-// other side.
+// other side, and dialect.go for Envoy's.
 package policy

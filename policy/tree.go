@@ -210,6 +210,8 @@ func (c *treeCheck) keys(n *yaml.Node) {
 		switch {
 		case key.Kind != yaml.ScalarNode:
 			c.at(key, "a key must be a word, found %s", describe(key))
+		case key.ShortTag() == "!!merge" && c.merge:
+			c.at(key, "a merge key (<<) must have a mapping or a list of them, found %s", describe(n.Content[i+1]))
 		case key.ShortTag() == "!!merge":
 			c.at(key, "merge keys (<<) are not supported: write the keys out")
 		case key.ShortTag() == "!!null":

@@ -177,7 +177,7 @@ func (c *call) step(ctx context.Context, a *ask, ch change) (reading, error) {
 	if err := ctx.Err(); err != nil {
 		return reading{}, err
 	}
-	d, err := c.cfg.Limiter.Take(ctx, bucketring.StepRequest(stepID, a.key, ch.args()...))
+	d, err := c.cfg.Limiter.Take(ctx, bucketring.StepRequest(StepID, a.key, ch.args()...))
 	if err != nil {
 		return reading{}, err
 	}

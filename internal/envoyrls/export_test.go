@@ -9,7 +9,7 @@ import (
 
 // RunStep runs a step on a register.
 func RunStep(r *bucketring.Register, hits, window, idle, most, start int64) []int64 {
-	return step(r, change{hits, window, idle, most, start}.args())
+	return Step(r, change{hits, window, idle, most, start}.args())
 }
 
 // U32, Seconds, UnitOf and Plus are the arithmetic of answers.

@@ -85,7 +85,7 @@ func (c *counters) stepLocked(req *bucketring.Request) (bucketring.Decision, err
 	if err := req.Validate(); err != nil {
 		return bucketring.Decision{}, err
 	}
-	step := envoyrls.Steps()[req.Limits[0].ID]
+	step := bucketring.Steps{envoyrls.StepID: envoyrls.Step}[req.Limits[0].ID]
 	r := c.registers[req.Key]
 	if r == nil || r.Until <= c.now.UnixNano() {
 		r = &bucketring.Register{}

@@ -30,7 +30,7 @@ type Counter interface {
 // Config says what a Server needs. Limiter and Policies are required.
 type Config struct {
 	// Limiter decides every call. It has the same policies as Policies returns, and knows
-	// the steps of Steps. If it is a Counter too, it is told of each descriptor that a step
+	// Step by StepID. If it is a Counter too, it is told of each descriptor that a step
 	// has decided.
 	Limiter bucketring.Limiter
 	// Policies returns the present policies. It is called for each call, from many

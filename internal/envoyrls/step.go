@@ -9,17 +9,14 @@ import (
 	"github.com/bucketring/bucketring"
 )
 
-// The ids of the dialect's counters: that of its registers, and of limits that stand for
-// them while the owner of a register cannot be asked. They are the FNV-1a hashes, of 64
-// bits, of "_envoy ratelimit" and "_envoy ratelimit local", and must never change: nodes of
-// different versions name a counter by them.
-const (
-	stepID  = 0xfc91ff810ff432f0
-	localID = 0xb1ca4d0d410c616b
-)
+// StepID tells the registers of this door from those of others: every node of a cluster must
+// know Step by it. It is the FNV-1a hash, of 64 bits, of "_envoy ratelimit", and must never
+// change: nodes of different versions name counters by it.
+const StepID = 0xfc91ff810ff432f0
 
-// Steps are the steps that every node of a cluster must know for this door.
-func Steps() bucketring.Steps { return bucketring.Steps{stepID: step} }
+// localID tells the limits that stand for registers whose owner cannot be asked: likewise the
+// hash of "_envoy ratelimit local".
+const localID = 0xb1ca4d0d410c616b
 
 // A change is what a step does to a counter.
 type change struct {
@@ -48,13 +45,13 @@ func readingOf(values []int64) (r reading, ok bool) {
 	return reading{values[0], values[1], values[2], values[3]}, true
 }
 
-// step is the bucketring.Step of the dialect. Its register holds when the window began, in
+// Step is the bucketring.Step of the dialect. Its register holds when the window began, in
 // Unix seconds, and how many hits it has. What is used goes on beyond any limit: limits are
 // no part of a counter.
 //
 // A counter of which everything was given back stays until its window ends, so that no older
 // copy of it can come to life again.
-func step(r *bucketring.Register, args []int64) []int64 {
+func Step(r *bucketring.Register, args []int64) []int64 {
 	if len(args) != 5 || args[1] < 1 {
 		return nil // of another version: the caller can do without
 	}

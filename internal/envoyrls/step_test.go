@@ -79,17 +79,15 @@ func TestStepForgets(t *testing.T) {
 
 // TestStepOfOtherVersions: arguments that nobody sends today do no harm.
 func TestStepOfOtherVersions(t *testing.T) {
-	for _, step := range envoyrls.Steps() {
-		for _, args := range [][]int64{nil, {1}, {1, 0, 0, 0, 0}, {1, -5, 0, 0, 0}, {1, 60, 0, 0, 0, 0}} {
-			r := &bucketring.Register{Now: 1e18}
-			if got := step(r, args); got != nil || r.Numbers != nil {
-				t.Errorf("step with %v = %v and %v, want nothing", args, got, r.Numbers)
-			}
+	for _, args := range [][]int64{nil, {1}, {1, 0, 0, 0, 0}, {1, -5, 0, 0, 0}, {1, 60, 0, 0, 0, 0}} {
+		r := &bucketring.Register{Now: 1e18}
+		if got := envoyrls.Step(r, args); got != nil || r.Numbers != nil {
+			t.Errorf("step with %v = %v and %v, want nothing", args, got, r.Numbers)
 		}
-		r := &bucketring.Register{Now: 1e18, Numbers: []int64{1, 2, 3}, Until: 2e18}
-		if got := step(r, []int64{1, 60, 0, -1, 0}); got[1] != 1 {
-			t.Errorf("step on foreign numbers = %v, want a fresh counter", got)
-		}
+	}
+	r := &bucketring.Register{Now: 1e18, Numbers: []int64{1, 2, 3}, Until: 2e18}
+	if got := envoyrls.Step(r, []int64{1, 60, 0, -1, 0}); got[1] != 1 {
+		t.Errorf("step on foreign numbers = %v, want a fresh counter", got)
 	}
 }
 
@@ -97,8 +95,8 @@ func TestStepOfOtherVersions(t *testing.T) {
 func TestStepIDIsFrozen(t *testing.T) {
 	h := fnv.New64a()
 	h.Write([]byte("_envoy ratelimit"))
-	if steps := envoyrls.Steps(); len(steps) != 1 || steps[h.Sum64()] == nil {
-		t.Errorf("Steps has no step %x", h.Sum64())
+	if got := uint64(envoyrls.StepID); got != h.Sum64() {
+		t.Errorf("StepID = %x, want %x", got, h.Sum64())
 	}
 	entries := []policy.Entry{{Key: "a", Value: "b"}}
 	if got, want := fmt.Sprintf("%x", envoyrls.Key("d", entries, policy.UnitHour, 0)), "01640301016100"+"0162"; got != want {

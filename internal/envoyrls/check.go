@@ -9,9 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	common "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
-	typepb "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-
+	rls "github.com/bucketring/bucketring/internal/envoyrls/rlspb"
 	"github.com/bucketring/bucketring/policy"
 )
 
@@ -62,7 +60,7 @@ func (c *call) check() error {
 	return nil
 }
 
-func checkDescriptor(i int, d *common.RateLimitDescriptor) error {
+func checkDescriptor(i int, d *rls.RateLimitDescriptor) error {
 	entries := d.GetEntries()
 	switch {
 	case len(entries) == 0:
@@ -82,7 +80,7 @@ func checkDescriptor(i int, d *common.RateLimitDescriptor) error {
 		return nil
 	}
 	unit := d.GetLimit().GetUnit()
-	if unit <= typepb.RateLimitUnit_UNKNOWN || unit > typepb.RateLimitUnit_YEAR {
+	if unit <= rls.RateLimitUnit_UNKNOWN || unit > rls.RateLimitUnit_YEAR {
 		return invalid("descriptors[%d].limit.unit is %v: it must be SECOND, MINUTE, HOUR, DAY, MONTH or YEAR", i, unit)
 	}
 	if m := d.GetLimit().GetUnitMultiplier(); m != nil && m.GetValue() == 0 {
@@ -92,7 +90,7 @@ func checkDescriptor(i int, d *common.RateLimitDescriptor) error {
 }
 
 // entriesOf are the entries of a descriptor.
-func entriesOf(d *common.RateLimitDescriptor) []policy.Entry {
+func entriesOf(d *rls.RateLimitDescriptor) []policy.Entry {
 	all := make([]policy.Entry, len(d.GetEntries()))
 	for i, e := range d.GetEntries() {
 		all[i] = policy.Entry{Key: e.GetKey(), Value: e.GetValue()}

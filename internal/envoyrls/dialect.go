@@ -6,10 +6,8 @@ package envoyrls
 import (
 	"math"
 
-	common "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
-	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-
 	"github.com/bucketring/bucketring"
+	rls "github.com/bucketring/bucketring/internal/envoyrls/rlspb"
 	"github.com/bucketring/bucketring/policy"
 )
 
@@ -100,7 +98,7 @@ func (c *call) asks(d *policy.Domain) []*ask {
 
 // overrideOf is the limit that came with a descriptor. Up to YEAR, units have the same
 // numbers in overrides and in answers.
-func overrideOf(o *common.RateLimitDescriptor_RateLimitOverride) *limit {
+func overrideOf(o *rls.RateLimitDescriptor_RateLimitOverride) *limit {
 	return &limit{requests: o.GetRequestsPerUnit(), unit: policy.Unit(o.GetUnit()), multiplier: o.GetUnitMultiplier().GetValue()}
 }
 

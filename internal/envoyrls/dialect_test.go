@@ -9,10 +9,9 @@ import (
 	"testing"
 	"time"
 
-	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/envoyrls"
+	rls "github.com/bucketring/bucketring/internal/envoyrls/rlspb"
 )
 
 // request is a call to domain d; each word of descriptors is one: "key=value/key=value", with

@@ -13,10 +13,9 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
-	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/envoyrls"
+	rls "github.com/bucketring/bucketring/internal/envoyrls/rlspb"
 	"github.com/bucketring/bucketring/policy"
 )
 

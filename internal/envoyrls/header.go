@@ -10,15 +10,13 @@ import (
 
 	"google.golang.org/protobuf/types/known/structpb"
 
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	common "github.com/envoyproxy/go-control-plane/envoy/extensions/common/ratelimit/v3"
-	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
+	rls "github.com/bucketring/bucketring/internal/envoyrls/rlspb"
 )
 
 // dialectHeaders describe one descriptor: the last that is over its limit, quotas and rules
 // in shadow apart, else the first with the least remaining. Those without a limit are never
 // described.
-func (s *Settings) dialectHeaders(asks []*ask, statuses []*rls.RateLimitResponse_DescriptorStatus) []*core.HeaderValue {
+func (s *Settings) dialectHeaders(asks []*ask, statuses []*rls.RateLimitResponse_DescriptorStatus) []*rls.HeaderValue {
 	var over, least *rls.RateLimitResponse_DescriptorStatus
 	for i, status := range statuses {
 		if status.CurrentLimit == nil {
@@ -38,7 +36,7 @@ func (s *Settings) dialectHeaders(asks []*ask, statuses []*rls.RateLimitResponse
 		return nil
 	}
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
-	return []*core.HeaderValue{
+	return []*rls.HeaderValue{
 		{Key: s.HeaderLimit, Value: number(int64(over.CurrentLimit.RequestsPerUnit))},
 		{Key: s.HeaderRemaining, Value: number(int64(over.LimitRemaining))},
 		{Key: s.HeaderReset, Value: number(over.DurationUntilReset.GetSeconds())},
@@ -61,7 +59,7 @@ func (c *call) metadata(more map[string]any) *structpb.Struct {
 	return structOf(all)
 }
 
-func describe(d *common.RateLimitDescriptor) map[string]any {
+func describe(d *rls.RateLimitDescriptor) map[string]any {
 	entries := make([]any, len(d.GetEntries()))
 	for i, e := range d.GetEntries() {
 		value := e.GetValue()

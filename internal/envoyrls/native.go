@@ -8,9 +8,8 @@ import (
 	"sync"
 	"time"
 
-	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-
 	"github.com/bucketring/bucketring"
+	rls "github.com/bucketring/bucketring/internal/envoyrls/rlspb"
 	"github.com/bucketring/bucketring/policy"
 )
 

@@ -6,10 +6,8 @@ package envoyrls
 import (
 	"net/textproto"
 
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-
 	"github.com/bucketring/bucketring"
+	rls "github.com/bucketring/bucketring/internal/envoyrls/rlspb"
 	"github.com/bucketring/bucketring/internal/ratefield"
 )
 
@@ -33,7 +31,7 @@ func (c *call) answerNative(parts []*part) *rls.RateLimitResponse {
 				of = body
 			}
 			if of {
-				resp.ResponseHeadersToAdd = append(resp.ResponseHeadersToAdd, &core.HeaderValue{Key: h.Name, Value: h.Value})
+				resp.ResponseHeadersToAdd = append(resp.ResponseHeadersToAdd, &rls.HeaderValue{Key: h.Name, Value: h.Value})
 			}
 		}
 		if body {

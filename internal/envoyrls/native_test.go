@@ -13,10 +13,9 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/envoyrls"
+	rls "github.com/bucketring/bucketring/internal/envoyrls/rlspb"
 )
 
 const onePolicy = `

@@ -9,9 +9,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-
 	"github.com/bucketring/bucketring"
+	rls "github.com/bucketring/bucketring/internal/envoyrls/rlspb"
 	"github.com/bucketring/bucketring/policy"
 )
 

@@ -14,9 +14,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	rls "github.com/envoyproxy/go-control-plane/envoy/service/ratelimit/v3"
-
 	"github.com/bucketring/bucketring"
+	rls "github.com/bucketring/bucketring/internal/envoyrls/rlspb"
 	"github.com/bucketring/bucketring/policy"
 )
 
@@ -50,6 +49,8 @@ const ServiceName = "envoy.service.ratelimit.v3.RateLimitService"
 // A Server answers calls of Envoy's rate limit service. It is safe for concurrent use. Make
 // it with New.
 type Server struct {
+	rls.UnimplementedRateLimitServiceServer // for what a later version of the service may have
+
 	cfg     Config
 	counter Counter // nil if the Limiter is none
 	counts  counts

@@ -46,14 +46,12 @@ func (s *source) bad(at ast.Node, format string, args ...any) {
 // key is "package name", where name is a blank import, a function or
 // Type.Method, a package variable, or a name of package log such as log.New.
 var exceptions = map[string]string{
-	"cluster log.New":              "memberlist takes a log.Logger; its lines go on to slog",
-	"node/member net.Listen":       "who embeds a node has it listen for peers: decision 0032",
-	"internal/httpapi log.Logger":  "net/http takes a log.Logger; cmd makes it of slog",
-	"internal/httpapi embed":       "the compiler puts openapi.yaml into the program; importing it is all there is",
-	"internal/httpapi description": "the text of openapi.yaml, which the compiler sets",
-	"cmd/bucketring version":       "the linker sets it",
-	"cmd/bucketring time/tzdata":   "the zone database is compiled in; importing it is all there is",
-	". zones":                      "time zones that were loaded; only names that exist are kept",
+	"cluster log.New":             "memberlist takes a log.Logger; its lines go on to slog",
+	"node/member net.Listen":      "who embeds a node has it listen for peers: decision 0032",
+	"internal/httpapi log.Logger": "net/http takes a log.Logger; cmd makes it of slog",
+	"cmd/bucketring version":      "the linker sets it",
+	"cmd/bucketring time/tzdata":  "the zone database is compiled in; importing it is all there is",
+	". zones":                     "time zones that were loaded; only names that exist are kept",
 
 	"internal/httpapi TestBadBodies": "one table of bad input, which is read as a whole",
 }

@@ -28,20 +28,20 @@ var foreign = grpc.ServiceDesc{
 	}}},
 }
 
-// TestSizesOfMessages: other doors on the listener take messages of 1 MiB, while those of
+// TestSizesOfMessages: other doors on the listener take messages of 2 MiB, while those of
 // this API end at 256 KiB, whichever way they come.
 func TestSizesOfMessages(t *testing.T) {
 	s := transport.NewServer(&owner{})
 	g := s.GRPC()
 	g.RegisterService(&foreign, nil)
 	conn := newWorld(t).connected(g)
-	long := strings.Repeat("x", 1<<20-5)
+	long := strings.Repeat("x", 2<<20-5)
 	var length wrapperspb.Int64Value
 	if err := conn.Invoke(t.Context(), "/foreign.Door/Length", wrapperspb.String(long), &length); err != nil || length.GetValue() != int64(len(long)) {
-		t.Errorf("1 MiB to another door = %v, %v, want its length", length.GetValue(), err)
+		t.Errorf("2 MiB to another door = %v, %v, want its length", length.GetValue(), err)
 	}
 	err := conn.Invoke(t.Context(), "/foreign.Door/Length", wrapperspb.String(long+"xx"), &length)
-	if want := "larger than max (1048577 vs. 1048576)"; status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), want) {
+	if want := "larger than max (2097153 vs. 2097152)"; status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), want) {
 		t.Errorf("more than that = %v, want %q", err, want)
 	}
 	api := limitpb.NewLimiterClient(conn)

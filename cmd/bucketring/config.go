@@ -19,27 +19,31 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/internal/envoyrls"
 )
 
 // A config is the settings of a node, read and checked.
 type config struct {
-	NodeName   string
-	Listen     listen
-	Advertise  string
-	Cluster    clusterConfig
-	Policies   string
-	KeyFile    string
-	DataDir    string
-	DataSync   string
-	Insecure   bool
-	Budget     time.Duration
-	RESP       respConfig
-	Gubernator gubernatorConfig
-	MaxKeys    int64
-	MaxMemory  int64 // bytes; 0 means a share of the memory limit
-	Drain      time.Duration
-	LogLevel   string
-	LogJSON    bool
+	NodeName     string
+	Listen       listen
+	Advertise    string
+	Cluster      clusterConfig
+	Policies     string
+	KeyFile      string
+	DataDir      string
+	DataSync     string
+	Insecure     bool
+	Budget       time.Duration
+	RESP         respConfig
+	Gubernator   gubernatorConfig
+	Envoy        envoyrls.Settings
+	MergeDomains bool
+	Reflection   bool
+	MaxKeys      int64
+	MaxMemory    int64 // bytes; 0 means a share of the memory limit
+	Drain        time.Duration
+	LogLevel     string
+	LogJSON      bool
 }
 
 // A listen holds the addresses of the listeners; empty is off.

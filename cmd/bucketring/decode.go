@@ -16,6 +16,7 @@ import (
 	"github.com/knadh/koanf/v2"
 
 	"github.com/bucketring/bucketring"
+	"github.com/bucketring/bucketring/internal/envoyrls"
 )
 
 func (src *source) decode() (*config, error) {
@@ -27,6 +28,13 @@ func (src *source) decode() (*config, error) {
 			Admin: d.address("listen.admin"), RESP: d.address("listen.resp"), Peer: d.address("listen.peer"),
 		},
 		RESP: respConfig{Unavailable: d.unavailable("resp.on-unavailable"), Budget: d.duration("resp.forward-budget"), Idle: d.duration("resp.idle-timeout"), Expiry: d.longer("resp.idle-expiry", time.Second)},
+		Envoy: envoyrls.Settings{
+			AllOrNothing: d.choice("envoy.charge", "each", "all_or_nothing") == "all_or_nothing", ResponseHeaders: d.either("envoy.response-headers"),
+			HeaderLimit: d.text("envoy.header-limit"), HeaderRemaining: d.text("envoy.header-remaining"), HeaderReset: d.text("envoy.header-reset"),
+			RawBody: d.either("envoy.raw-body"), DynamicMetadata: d.boolean("envoy.dynamic-metadata"), Shadow: d.boolean("envoy.shadow"),
+			IdleExpiry: d.duration("envoy.idle-expiry"), NearLimitRatio: d.ratio("envoy.near-limit-ratio"), Metrics: d.boolean("envoy.metrics"),
+		},
+		MergeDomains: d.boolean("envoy.merge-domains"), Reflection: d.boolean("grpc-reflection"),
 		Gubernator: gubernatorConfig{
 			Skew: d.skew("gubernator.max-clock-skew"), Zone: d.zone("gubernator.zone"), RetryAfter: d.boolean("gubernator.retry-after"),
 			Lenient: d.choice("gubernator.multi-region", "refuse", "ignore") == "ignore", MaxKeyLen: max(d.number("gubernator.max-key-length"), 1),
@@ -154,6 +162,24 @@ func (d *decoder) skew(key string) time.Duration {
 		return -1
 	}
 	return d.duration(key)
+}
+
+// either reads a switch.
+func (d *decoder) either(key string) envoyrls.Switch {
+	v, err := envoyrls.ParseSwitch(d.text(key))
+	if err != nil {
+		d.fail(key, "%q is not one of auto, on, off", d.text(key))
+	}
+	return v
+}
+
+// ratio reads a number above 0 and up to 1.
+func (d *decoder) ratio(key string) float64 {
+	v, err := strconv.ParseFloat(d.text(key), 64)
+	if err != nil || !(v > 0 && v <= 1) {
+		d.fail(key, "%q is not a number above 0 and up to 1", d.text(key))
+	}
+	return v
 }
 
 func (d *decoder) zone(key string) *time.Location {

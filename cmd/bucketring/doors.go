@@ -86,7 +86,7 @@ func (s *server) serveClients(group *errgroup.Group) {
 	if s.doors.grpc != nil {
 		g := s.api.GRPC()
 		healthpb.RegisterHealthServer(g, s.doors.health)
-		s.gubernator.Register(g)
+		s.registerForeign(g)
 		s.doors.health.SetServingStatus(limitpb.Limiter_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
 		s.doors.closers = append(s.doors.closers, func(context.Context) { s.api.EndStreams() })
 		s.doors.serveGRPC(group, "grpc", s.doors.grpc, g)

@@ -8,16 +8,23 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/cluster"
+	"github.com/bucketring/bucketring/internal/envoyrls"
 	"github.com/bucketring/bucketring/internal/gubernatorapi"
+	"github.com/bucketring/bucketring/internal/gubernatorapi/pb"
+	"github.com/bucketring/bucketring/internal/metrics"
 	"github.com/bucketring/bucketring/internal/resp"
 )
 
 // steps are how the doors count that have counters of their own. All nodes of a cluster
 // have them all, whichever doors are open.
 func steps() bucketring.Steps {
-	return bucketring.Steps{resp.CounterID: resp.CounterStep, gubernatorapi.StepID: gubernatorapi.Step}
+	return bucketring.Steps{resp.CounterID: resp.CounterStep, gubernatorapi.StepID: gubernatorapi.Step, envoyrls.StepID: envoyrls.Step}
 }
 
 // A gubernatorConfig is what operators can say of the door for clients of Gubernator.
@@ -35,6 +42,42 @@ func newGubernator(s *server) *gubernatorapi.Server {
 		Limiter: s.node.Door("gubernator"), Address: s.apiOf, Peers: s.gubernatorPeers, Zone: cfg.Zone, MaxClockSkew: cfg.Skew,
 		MaxKeyLen: int(cfg.MaxKeyLen), IgnoreMultiRegion: cfg.Lenient, RetryAfter: cfg.RetryAfter, Logger: s.log,
 	})
+}
+
+func newEnvoy(s *server) *envoyrls.Server {
+	cfg := envoyrls.Config{
+		Limiter: s.node.Door("envoy"), Policies: s.node.Policies, Settings: s.cfg.Envoy, Logger: s.log,
+	}
+	if s.cfg.Envoy.Metrics {
+		cfg.Observe = s.metrics.TimeEnvoy()
+	}
+	return envoyrls.New(cfg)
+}
+
+// envoyStats are the figures of the Envoy door as envoyproxy/ratelimit shows its own.
+func (s *server) envoyStats() metrics.Envoy {
+	stats := s.envoy.Stats()
+	e := metrics.Envoy{Calls: stats.Calls, Invalid: stats.Invalid, Failed: stats.Failed}
+	e.LoadsThatWorked, e.LoadsThatDont = s.keeper.loads()
+	for _, r := range stats.Rules {
+		e.Rules = append(e.Rules, metrics.EnvoyRule{
+			Domain: r.Domain, Key1: r.Key1, Key2: r.Key2, TotalHits: r.TotalHits, OverLimit: r.OverLimit, NearLimit: r.NearLimit,
+			WithinLimit: r.WithinLimit, ShadowedHits: r.ShadowMode,
+		})
+	}
+	return e
+}
+
+// registerForeign has g serve the APIs of other products.
+func (s *server) registerForeign(g *grpc.Server) {
+	s.gubernator.Register(g)
+	s.envoy.Register(g)
+	for _, service := range []string{pb.V1_ServiceDesc.ServiceName, envoyrls.ServiceName, "ratelimit"} { // the last is what probes of envoyproxy/ratelimit ask for
+		s.doors.health.SetServingStatus(service, healthpb.HealthCheckResponse_SERVING)
+	}
+	if s.cfg.Reflection {
+		reflection.Register(g)
+	}
 }
 
 // apiOf returns where clients reach the gRPC API of a member; empty if it is not known.

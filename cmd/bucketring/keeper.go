@@ -28,6 +28,7 @@ import (
 // A keeper is the only one who changes the policies of a node.
 type keeper struct {
 	path     string // file or folder; empty for none
+	merge    bool   // domains of several files
 	node     *node.Node
 	log      *slog.Logger
 	tell     func()            // the cluster, if there is one
@@ -40,12 +41,17 @@ type keeper struct {
 	mu       sync.Mutex
 	problems policy.Errors // of the last load; guarded by mu
 	loaded   time.Time     // of the last change; guarded by mu
+	good     uint64        // loads without a problem; guarded by mu
+	bad      uint64        // and with; guarded by mu
 }
 
 var _ httpapi.Admin = (*keeper)(nil)
 
-// policyOptions let policies read the environment.
-func policyOptions() policy.Options { return policy.Options{Env: os.LookupEnv} }
+// policyOptions let policies read the environment. With merge, several files in Envoy's
+// dialect may be of one domain.
+func policyOptions(merge bool) policy.Options {
+	return policy.Options{Env: os.LookupEnv, MergeDomains: merge}
+}
 
 // start loads the policies for the first time, when any problem is fatal.
 func (k *keeper) start() error {
@@ -53,7 +59,7 @@ func (k *keeper) start() error {
 	if k.path == "" {
 		return nil
 	}
-	set, err := policy.Load(k.path, policyOptions())
+	set, err := policy.Load(k.path, policyOptions(k.merge))
 	if err != nil {
 		return usage(fmt.Errorf("policies: %w", err))
 	}
@@ -83,7 +89,7 @@ func (k *keeper) run(ctx context.Context) error {
 			}
 		}
 	}()
-	opt := policyOptions()
+	opt := policyOptions(k.merge)
 	opt.Known = k.first
 	return policy.Watch(ctx, k.path, opt, k.kick, k.take)
 }
@@ -112,7 +118,19 @@ func (k *keeper) take(set *policy.Set, err error) {
 	for _, p := range k.problems {
 		k.log.Error("policy not loaded", "err", p.Error())
 	}
+	if len(k.problems) == 0 {
+		k.good++
+	} else {
+		k.bad++
+	}
 	k.useLocked(k.node.Policies().Reload(set))
+}
+
+// loads returns how many loads had no problem, and how many had.
+func (k *keeper) loads() (good, bad uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.good, k.bad
 }
 
 // useLocked makes a set the node's, if it differs.

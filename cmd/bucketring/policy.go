@@ -32,9 +32,10 @@ func policyCheckCommand() *cobra.Command {
 		Use: "check FILE...", Short: "Print every error of policy files or folders; exit code 2 if there are any",
 		Args: cobra.MinimumNArgs(1), Example: "  bucketring policy check policies/",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			merge, _ := cmd.Flags().GetBool("envoy-merge-domains")
 			found, text, where := []finding{}, strings.Builder{}, map[string]string{}
 			for _, path := range args {
-				set, err := policy.Load(path, policyOptions())
+				set, err := policy.Load(path, policyOptions(merge))
 				var problems policy.Errors
 				if err != nil && !errors.As(err, &problems) {
 					return usage(err)
@@ -72,6 +73,7 @@ func policyCheckCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().Bool("envoy-merge-domains", false, "let several files in Envoy's dialect make one domain")
 	addOutput(cmd)
 	return cmd
 }

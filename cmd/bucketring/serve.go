@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bucketring/bucketring/cluster"
+	"github.com/bucketring/bucketring/internal/envoyrls"
 	"github.com/bucketring/bucketring/internal/gubernatorapi"
 	"github.com/bucketring/bucketring/internal/httpapi"
 	"github.com/bucketring/bucketring/internal/metrics"
@@ -79,6 +80,7 @@ type server struct {
 	api        *transport.Server
 	resp       *resp.Server
 	gubernator *gubernatorapi.Server
+	envoy      *envoyrls.Server
 	http       *httpapi.Handler
 	health     readiness
 	leaving    *leaving
@@ -164,7 +166,7 @@ func (s *server) wire() error {
 		return asExit(err)
 	}
 	s.node = s.member.Node()
-	s.keeper = &keeper{path: s.cfg.Policies, node: s.node, log: s.log, tell: s.member.TellPolicies, spreader: newSpreader(), dir: s.cfg.DataDir}
+	s.keeper = &keeper{path: s.cfg.Policies, merge: s.cfg.MergeDomains, node: s.node, log: s.log, tell: s.member.TellPolicies, spreader: newSpreader(), dir: s.cfg.DataDir}
 	if s.cfg.Listen.Gossip != "" {
 		s.keeper.spreader.tell = s.member.Pool().Tell
 	}
@@ -172,7 +174,7 @@ func (s *server) wire() error {
 		return err
 	}
 	s.api = transport.NewServer(s.node.Door("grpc"))
-	s.resp, s.gubernator = newRESP(s), newGubernator(s)
+	s.resp, s.gubernator, s.envoy = newRESP(s), newGubernator(s), newEnvoy(s)
 	s.http = httpapi.New(httpapi.Config{
 		Limiter: s.node.Door("http"), Policies: s.node.Policies, View: (*view)(s), Health: &httpapi.Health{Checks: s.health.checks}, Logger: s.log,
 	})
@@ -250,7 +252,11 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 		Panics: map[string]func() int64{
 			"http": func() int64 { return int64(s.http.Stats().Panics) }, "grpc": s.api.Panics,
 			"resp": func() int64 { return int64(s.resp.Stats().Panics) }, "gubernator": func() int64 { return int64(s.gubernator.Stats().Panics) },
+			"envoy": func() int64 { return int64(s.envoy.Stats().Panics) },
 		},
+	}
+	if s.cfg.Envoy.Metrics {
+		src.Envoy = s.envoyStats
 	}
 	if s.disk != nil {
 		src.Disk = s.diskStats

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/gubernatorapi/pb"
@@ -37,6 +38,9 @@ type call struct {
 // GetRateLimits implements pb.V1Server. The error, if any, means that no item was begun.
 func (s *Server) GetRateLimits(ctx context.Context, m *pb.GetRateLimitsReq) (*pb.GetRateLimitsResp, error) {
 	items := m.GetRequests()
+	if size := proto.Size(m); size > maxBody { // the listener may allow others more
+		return nil, tooLarge(int64(size))
+	}
 	if len(items) > maxItems {
 		return nil, status.Error(codes.OutOfRange, tooManyItems)
 	}

@@ -104,7 +104,7 @@ func (s *Server) liveCheck(ctx context.Context, _ http.ResponseWriter, _ *http.R
 	return s.LiveCheck(ctx, nil)
 }
 
-// tooLarge is the error of a body that has so many bytes, at least.
+// tooLarge is the error of a message that has so many bytes, at least.
 func tooLarge(bytes int64) error {
 	return status.Errorf(codes.ResourceExhausted, "grpc: received message larger than max (%d vs. %d)", bytes, maxBody)
 }

@@ -95,8 +95,8 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// Register has g serve pb.gubernator.V1. It takes messages of the size that g allows;
-// Gubernator allows 1 MiB.
+// Register has g serve pb.gubernator.V1. As Gubernator it refuses messages above 1 MiB, or
+// those that g refuses.
 func (s *Server) Register(g grpc.ServiceRegistrar) { pb.RegisterV1Server(g, s) }
 
 // NotServing has LiveCheck fail from now on. All else is still served.

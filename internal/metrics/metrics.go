@@ -37,6 +37,8 @@ type Sources struct {
 	Peers        func() transport.ServerStats
 	// Policies tells of the last load; nil for a node without policies.
 	Policies func() Policies
+	// Envoy tells of the Envoy door under the names of envoyproxy/ratelimit; nil does not.
+	Envoy func() Envoy
 	// Disk tells of --data-dir; nil for a node without.
 	Disk func() Disk
 	// Panics counts calls that ended in a panic, by door.
@@ -157,6 +159,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	if c.src.Policies != nil {
 		collectPolicies(s, c.src.Policies())
+	}
+	if c.src.Envoy != nil {
+		collectEnvoy(s, c.src.Envoy())
 	}
 	for door, count := range c.src.Panics {
 		s.put(panics, float64(count()), door)

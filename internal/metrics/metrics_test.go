@@ -46,9 +46,14 @@ func scrape(t *testing.T) string {
 	}
 	m.ObserveTakeOver(time.Second)
 	m.Watch(metrics.Sources{
-		Node:         func() node.Stats { return stats },
-		Cluster:      func() cluster.Stats { return cluster.Stats{Active: 3, Dead: 1} },
-		Links:        func() []transport.PeerStats { return []transport.PeerStats{{Peer: "n2", Up: true, Answered: 9}} },
+		Node:    func() node.Stats { return stats },
+		Cluster: func() cluster.Stats { return cluster.Stats{Active: 3, Dead: 1} },
+		Links:   func() []transport.PeerStats { return []transport.PeerStats{{Peer: "n2", Up: true, Answered: 9}} },
+		Envoy: func() metrics.Envoy {
+			return metrics.Envoy{Calls: 71, Invalid: 72, Failed: 73, LoadsThatWorked: 74, LoadsThatDont: 75, Rules: []metrics.EnvoyRule{
+				{Domain: "d", Key1: "a", Key2: "b", TotalHits: 81, OverLimit: 82, NearLimit: 83, WithinLimit: 84, ShadowedHits: 85},
+			}}
+		},
 		Disagreement: func() time.Duration { return 61 * time.Second },
 		Peers:        func() transport.ServerStats { return transport.ServerStats{Decided: 5} },
 		Policies: func() metrics.Policies {
@@ -95,6 +100,16 @@ func TestScrape(t *testing.T) {
 		`bucketring_panics_total{door="http"} 1`,
 		`bucketring_ring_owned_partitions 1364`,
 		`bucketring_ring_disagreement_seconds 61`,
+		`ratelimit_service_total_requests{grpc_method="ShouldRateLimit"} 71`,
+		`ratelimit_service_should_rate_limit_error{err_type="service_error"} 72`,
+		`ratelimit_service_should_rate_limit_error{err_type="redis_error"} 73`,
+		`ratelimit_service_config_load_success 74`,
+		`ratelimit_service_config_load_error 75`,
+		`ratelimit_service_rate_limit_total_hits{domain="d",key1="a",key2="b"} 81`,
+		`ratelimit_service_rate_limit_over_limit{domain="d",key1="a",key2="b"} 82`,
+		`ratelimit_service_rate_limit_near_limit{domain="d",key1="a",key2="b"} 83`,
+		`ratelimit_service_rate_limit_within_limit{domain="d",key1="a",key2="b"} 84`,
+		`ratelimit_service_rate_limit_shadow_mode{domain="d",key1="a",key2="b"} 85`,
 		`bucketring_partitions_held 1363`,
 		`bucketring_handover_keys_total{direction="in",result="ok"} 21`,
 		`bucketring_handover_keys_total{direction="out",result="ok"} 22`,

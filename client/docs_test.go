@@ -30,7 +30,7 @@ func bare(text string) (lines []string) {
 func examples(t *testing.T) (bodies []string) {
 	t.Helper()
 	var files []string
-	for _, pattern := range []string{"*example*_test.go", "*/*example*_test.go", "../node/*example*_test.go"} {
+	for _, pattern := range []string{"*example*_test.go", "*/*example*_test.go", "../node/*example*_test.go", "../node/member/*example*_test.go"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

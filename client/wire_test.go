@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -41,13 +42,16 @@ func TestDenialsOverTheWire(t *testing.T) {
 		attributes   map[string]string
 		detail, wait string
 	}{
-		{map[string]string{"user": "robot"}, "Access rule refuses this call.", "client: waiting cannot help: access rule refuses this call"},
+		{map[string]string{"user": "robot"}, "Access rule no-robots refuses this call.", "client: waiting cannot help: access rule no-robots refuses this call"},
 		{map[string]string{"user": "a", "size": "11"}, "Limit size allows 10 requests; waiting does not help.", "client: waiting cannot help: size denies this call for ever"},
 	} {
 		req := bucketring.Request{Namespace: "shop", Attributes: tt.attributes, Cost: 1}
 		d, err := client.Wait(t.Context(), c, req)
 		if !errors.Is(err, client.ErrNever) || err.Error() != tt.wait {
 			t.Errorf("Wait(%v) = %v, want %s", tt.attributes, err, tt.wait)
+		}
+		if d.Response == nil || !slices.Equal(d.Response.Violated, []string{d.Name}) {
+			t.Errorf("Take(%v) = %+v, want it refused by %q", tt.attributes, d.Response, d.Name)
 		}
 		if got := client.RefusalOf(nil, &d); got.Detail != tt.detail || got.RetryAfter != bucketring.Never {
 			t.Errorf("RefusalOf = %+v, want %s", got, tt.detail)

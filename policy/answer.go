@@ -235,7 +235,7 @@ func (c *Call) refusal(requestID func() string) bucketring.Decision {
 	a := c.refused
 	d := bucketring.Decision{Limits: []bucketring.LimitState{}}
 	d.Name, d.RetryAfter = a.name, bucketring.Never
-	r := &bucketring.Response{Status: a.deny.status, CloseCode: a.deny.closeCode, CloseReason: a.deny.closeReason}
+	r := &bucketring.Response{Status: a.deny.status, CloseCode: a.deny.closeCode, CloseReason: a.deny.closeReason, Violated: []string{a.name}}
 	if a.deny.body == nil {
 		c.setProblem(r, "about:blank", http.StatusText(a.deny.status), "The rule "+a.name+" refuses this call.")
 	} else {

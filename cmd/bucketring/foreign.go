@@ -109,14 +109,17 @@ func (s *server) gubernatorPeers() (peers []gubernatorapi.Peer) {
 	return peers
 }
 
-// httpDoor serves our API, and the paths of others beside it.
+// httpDoor serves our API, and the paths of others beside it. It is no ServeMux: that would
+// redirect paths that our API answers otherwise.
 func (s *server) httpDoor() http.Handler {
-	mux := http.NewServeMux()
-	for _, path := range gubernatorapi.Paths() {
-		mux.Handle(path, s.gubernator)
-	}
-	mux.Handle("/", s.http)
-	return mux
+	foreign := gubernatorapi.Paths()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if slices.Contains(foreign, r.URL.Path) {
+			s.gubernator.ServeHTTP(w, r)
+			return
+		}
+		s.http.ServeHTTP(w, r)
+	})
 }
 
 // notServing tells those who watch this node to go elsewhere, while it still serves.

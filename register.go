@@ -7,7 +7,8 @@ package bucketring
 //
 // The owner of the key runs it while nobody else sees the register, so a Step must be
 // quick: it does sums, and no I/O. It depends on nothing but r and args, and keeps neither.
-// If it panics, the call fails and the register stays as it was.
+// If it panics, the register stays as it was, and the call panics on: doors and links make an
+// error of that, a node in the same process does not.
 type Step func(r *Register, args []int64) (answer []int64)
 
 // A Register is a few numbers under a key: the memory of a Step. Copies, hand-overs and the
@@ -20,7 +21,8 @@ type Register struct {
 	// Until is when the register is forgotten, in ns since 1970. 0 in one that does not
 	// exist; a Step must set it.
 	Until int64
-	// Now is the time, in ns since 1970. In one register it never goes back.
+	// Now is the time, in ns since 1970. It is never earlier than that of the step that has
+	// changed the register last.
 	Now int64
 }
 
@@ -32,7 +34,7 @@ type Steps map[uint64]Step
 const MaxNumbers = 16
 
 // StepRequest returns the request that runs a step. Its decision has the answer in Values,
-// and is not Allowed if the node has no room for another register.
+// and none and is not Allowed if the node has no room for another register.
 func StepRequest(id uint64, key string, args ...int64) Request {
 	return Request{Verb: VerbStep, Key: key, Limits: []Limit{{Name: "register", ID: id, Kind: KindRegister}}, Args: args}
 }

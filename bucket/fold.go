@@ -20,7 +20,7 @@ func (r *rule) fold(marks []Mark, now Now) Mark {
 	case r.limit.Kind == bucketring.KindLevel:
 		return foldLevel(marks)
 	case r.limit.Kind == bucketring.KindRegister:
-		return foldRegister(marks)
+		return foldRegister(marks, now)
 	case r.limit.Refills():
 		return r.foldMissing(marks, now)
 	case r.limit.Algorithm == bucketring.SlidingWindow:

@@ -39,7 +39,8 @@ type Record struct {
 //	sliding       newest slot          -                 -     and Slots
 //	level         version              change since Part the value that was set
 //	concurrency   -                    -                 -     and Leases
-//	register      when written, wall   longest life      until when it is good, and Slots
+//	register      when written, wall   longest life      until when it is good, and Slots: the
+//	                                                     latest such time of all, and the numbers
 //
 // A window may have less than nothing used: where a reset took back what another
 // lineage had counted.

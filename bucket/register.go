@@ -25,13 +25,18 @@ type Stepping struct {
 // registerSize is about what the numbers of a register use, in bytes.
 const registerSize = 64
 
-// A register is the numbers, when they were written and until when they are good, both on
-// the wall clock, and the longest time for which any were good that it has had. The zero
-// value does not exist.
+// A register is the numbers, and when they were written and until when they are good, both on
+// the wall clock. Of all numbers that it has had, longest is for how long some were good, and
+// last until when. The zero value does not exist.
 type register struct {
-	numbers                 []int64
-	written, until, longest int64
+	numbers                       []int64
+	written, until, longest, last int64
 }
+
+// buriedFor is how long, at most, a register that was forgotten early is kept, so that no
+// older copy of it comes to life again: longer than copies of former holders, and what a
+// node finds on its disk, wait for somebody to join them.
+const buriedFor = int64(10 * time.Minute)
 
 // ahead is how far in the future a register may have been written: more is a mistake of
 // somebody's clock.
@@ -59,35 +64,57 @@ func (g *register) step(op *Op, now Now, res *Result) {
 		seen.Numbers, seen.Until = nil, 0
 	}
 	if s.changed = seen.Until != g.until || !slices.Equal(seen.Numbers, g.numbers); s.changed {
-		*g = register{seen.Numbers, seen.Now, seen.Until, max(g.longest, seen.Until-seen.Now)}
+		// Two words of a register are never of one moment, whatever the clock says.
+		*g = register{seen.Numbers, max(now.Wall, g.written+1), seen.Until, max(g.longest, seen.Until-seen.Now), max(g.last, seen.Until)}
 	}
 }
 
-// unused reports whether the register says no more than one that does not exist.
+// unused reports whether the register says no more than one that does not exist: nothing now,
+// and nothing to anybody who has an older copy.
 func (g *register) unused(now Now) bool {
-	return len(g.numbers) == 0 || g.until <= max(now.Wall, g.written)
+	t := max(now.Wall, g.written)
+	return (len(g.numbers) == 0 || g.until <= t) && t >= min(g.last, sum(g.written, buriedFor))
 }
 
 func (g *register) mark() Mark {
-	return Mark{At: g.written, N: g.longest, Part: g.until, Slots: slices.Clone(g.numbers)}
+	return Mark{At: g.written, N: g.longest, Part: g.until, Slots: append([]int64{g.last}, g.numbers...)}
 }
 
 // putMark is the inverse of mark. What no step can have made is nothing.
 func (g *register) putMark(m Mark, now Now) {
-	if len(m.Slots) <= bucketring.MaxNumbers {
-		*g = register{slices.Clone(m.Slots), min(m.At, now.Wall+ahead), m.Part, m.N}
+	if n := len(m.Slots); n == 0 || n > 1+bucketring.MaxNumbers {
+		return
 	}
+	if m.At > now.Wall+ahead {
+		m.At = now.Wall
+	}
+	*g = register{slices.Clone(m.Slots[1:]), m.At, m.Part, m.N, m.Slots[0]}
 }
 
-// foldRegister joins what several lineages have written: the last word is right. Of two at
-// the same moment it is the one that lasts longer, and then any, but the same everywhere.
-func foldRegister(marks []Mark) (last Mark) {
+// foldRegister joins what several lineages have written: the last word is right, but for those
+// of a clock that is wrong. Of two at the same moment it is the one that lasts longer, and
+// then any, but the same everywhere.
+func foldRegister(marks []Mark, now Now) (last Mark) {
+	var latest int64
+	right := func(m *Mark) int {
+		if m.At > now.Wall+ahead {
+			return 0
+		}
+		return 1
+	}
 	for i := range marks {
 		m := &marks[i]
-		if cmp.Or(cmp.Compare(m.At, last.At), cmp.Compare(m.Part, last.Part), slices.Compare(m.Slots, last.Slots)) > 0 {
+		if i == 0 || cmp.Or(right(m)-right(&last), cmp.Compare(m.At, last.At), cmp.Compare(m.Part, last.Part), slices.Compare(m.Slots, last.Slots)) > 0 {
 			last.At, last.Part, last.Slots = m.At, m.Part, m.Slots
 		}
 		last.N = max(last.N, m.N)
+		if len(m.Slots) > 0 {
+			latest = max(latest, m.Slots[0])
+		}
+	}
+	if len(last.Slots) > 0 {
+		last.Slots = slices.Clone(last.Slots)
+		last.Slots[0] = latest
 	}
 	return last
 }
@@ -102,6 +129,7 @@ func (t *Table) firstStepLocked(p *part, r *rule, hash uint64, c *call) (res Res
 		return res
 	case t.isFull(c.Counter) && (t.sweepFullLocked(p, c.now) == 0 || t.isFull(c.Counter)):
 		t.overflowed.Add(1)
+		c.op.Step.Answer = nil // of what did not happen
 		return Result{Retry: retryFull}
 	}
 	t.insertLocked(p, b)

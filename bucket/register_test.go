@@ -66,9 +66,59 @@ func TestRegisterIsForgotten(t *testing.T) {
 	wantSum(t, table, "k", noon, 5, 5)
 	step(table, "k", noon, forget)
 	wantSum(t, table, "k", noon, 0, 0)
-	if dropped := table.Sweep(noon, 1); dropped != 1 {
-		t.Errorf("Sweep dropped %d registers, want the empty one", dropped)
+	for _, tt := range []struct {
+		at   time.Duration
+		want int
+	}{{59 * time.Second, 0}, {60 * time.Second, 1}} { // until no older copy of it is good any more
+		if dropped := table.Sweep(after(tt.at), 1); dropped != tt.want {
+			t.Errorf("Sweep after %v dropped %d registers, want %d", tt.at, dropped, tt.want)
+		}
 	}
+	long := bucket.New(bucket.Config{})
+	step(long, "k", noon, addStep, 5, 24*3600)
+	step(long, "k", noon, forget)
+	for _, tt := range []struct {
+		at   time.Duration
+		want int
+	}{{10*time.Minute - time.Second, 0}, {10*time.Minute + time.Second, 1}} { // a day would cost too much
+		if dropped := long.Sweep(after(tt.at), 1); dropped != tt.want {
+			t.Errorf("Sweep of what was good for a day, after %v, dropped %d registers, want %d", tt.at, dropped, tt.want)
+		}
+	}
+}
+
+// TestForgottenStaysForgotten: an older copy that comes later, under another lineage, does not
+// bring a register back, whether the one who forgot it holds the partition or acts for another.
+func TestForgottenStaysForgotten(t *testing.T) {
+	holder := bucket.New(bucket.Config{Lineage: 1})
+	wantSum(t, holder, "k", noon, 100, 100)
+	old := holder.Export(0, noon)
+	acting := bucket.New(bucket.Config{Closed: true, Traced: true})
+	acting.Open(0, 1, 2, old, noon)
+	step(acting, "k", after(time.Second), forget)
+	told := acting.CloseChanged(0, after(2*time.Second))
+	next := bucket.New(bucket.Config{Closed: true})
+	next.Open(0, 2, 3, old, after(3*time.Second), told)
+	wantSum(t, next, "k", after(3*time.Second), 0, 0)
+	next.Sweep(after(4*time.Second), 1)
+	next.Join(0, old, after(5*time.Second))
+	wantSum(t, next, "k", after(5*time.Second), 0, 0)
+	holder.Join(0, told, after(6*time.Second)) // the holder is back
+	wantSum(t, holder, "k", after(6*time.Second), 0, 0)
+}
+
+// TestLaterWordsWinWhileAClockIsBehind: an owner whose clock is behind that of the one before
+// it counts all the same.
+func TestLaterWordsWinWhileAClockIsBehind(t *testing.T) {
+	ahead := bucket.New(bucket.Config{Lineage: 1})
+	wantSum(t, ahead, "k", after(300*time.Millisecond), 10, 10)
+	old := ahead.Close(0, after(300*time.Millisecond))
+	acting := bucket.New(bucket.Config{Closed: true})
+	acting.Open(0, 1, 2, old, noon)
+	wantSum(t, acting, "k", noon, 3, -7)
+	next := bucket.New(bucket.Config{Closed: true})
+	next.Open(0, 2, 3, old, noon, acting.Close(0, noon))
+	wantSum(t, next, "k", noon, 3, 0)
 }
 
 func TestRegistersTimeNeverGoesBack(t *testing.T) {
@@ -166,6 +216,11 @@ func TestRegisterFromTheFuture(t *testing.T) {
 	if _, s := step(table, "k", noon, addStep, 0, 0); s.Answer[1] > noon.Wall+int64(time.Minute) {
 		t.Errorf("the time of a register is %v ahead, want at most a minute", time.Duration(s.Answer[1]-noon.Wall))
 	}
+	again := bucket.New(bucket.Config{Lineage: 1})
+	wantSum(t, again, "k", wrong, 1, 1)
+	wantSum(t, table, "k", noon, 3, 2)
+	table.Join(0, again.Close(0, wrong), noon) // what it had on its disk comes once more
+	wantSum(t, table, "k", noon, 3, 0)
 }
 
 func TestChangesOfRegisters(t *testing.T) {
@@ -191,8 +246,8 @@ func TestChangesOfRegisters(t *testing.T) {
 	copied := bucket.New(bucket.Config{Closed: true})
 	copied.Open(0, 1, 1, gone, noon)
 	wantSum(t, copied, "k", noon, 0, 0)
-	if !table.IsUnused(&gone.Records[0], noon) {
-		t.Errorf("the record of a register that was forgotten is used")
+	if table.IsUnused(&gone.Records[0], noon) || !table.IsUnused(&gone.Records[0], after(time.Minute)) {
+		t.Errorf("the record of a register that was forgotten is to be kept for as long as it was good, and no longer")
 	}
 }
 

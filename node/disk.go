@@ -131,10 +131,10 @@ func longLeases(r *bucket.Record) bool {
 }
 
 // longRegister reports whether a record is a register that lasts, or has: then its shorter
-// life is worth writing, too. An empty one may be on disk.
+// life is worth writing, too. One without numbers may be on disk with them.
 func longRegister(r *bucket.Record) bool {
 	return r.Limit.Kind == bucketring.KindRegister && slices.ContainsFunc(r.Marks, func(m bucket.Mark) bool {
-		return m.N >= int64(longLived) || len(m.Slots) == 0
+		return m.N >= int64(longLived) || len(m.Slots) <= 1
 	})
 }
 

@@ -159,6 +159,8 @@ func (l *Local) place(req *bucketring.Request) (hash uint64, err error) {
 		return 0, bucketring.Invalidf("a node is asked with limits: whoever takes the call resolves its policy")
 	case req.Charges == nil && !byID(req.Verb):
 		return l.placer.Key("", req.Key), l.checkInline(req)
+	case req.Verb == bucketring.VerbStep:
+		return 0, bucketring.Invalidf("a step has a register of its own, and no charges")
 	case req.Partition >= ring.Partitions && !(byID(req.Verb) && req.Partition&^bucketring.Anywhere < ring.Partitions):
 		return 0, bucketring.Invalidf("partition %d does not exist", req.Partition)
 	}

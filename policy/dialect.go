@@ -155,6 +155,10 @@ func (r *Rule) Labels(entries []Entry) (key1, key2 string) {
 	return key1, key2
 }
 
+// maxLabel is the longest value of a caller that becomes a label, in bytes; the digest stands
+// for a longer one.
+const maxLabel = 512
+
 func (r *Rule) label(i int, e *Entry) string {
 	n := r.at(i)
 	value := n.value
@@ -164,11 +168,15 @@ func (r *Rule) label(i int, e *Entry) string {
 	if value == "" {
 		return n.key
 	}
+	if len(value) > maxLabel {
+		value = digest(value)
+	}
 	return n.key + "_" + value
 }
 
 // Replaced says of the rules that one call has met, nil where a descriptor met none, which
-// are taken out of it: those that another one names in Replaces.
+// are taken out of it: those that another one names in Replaces. One that limits nothing
+// stays, as it has nothing to take out.
 func Replaced(rules []*Rule) []bool {
 	out := make([]bool, len(rules))
 	for _, by := range rules {
@@ -176,7 +184,7 @@ func Replaced(rules []*Rule) []bool {
 			continue
 		}
 		for i, r := range rules {
-			out[i] = out[i] || r != nil && r.Name != "" && slices.Contains(by.Replaces, r.Name)
+			out[i] = out[i] || r != nil && !r.Unlimited && r.Name != "" && slices.Contains(by.Replaces, r.Name)
 		}
 	}
 	return out

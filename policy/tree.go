@@ -19,10 +19,13 @@ import (
 
 // Bounds of a file.
 const (
-	maxFile   = 1 << 20 // bytes
-	maxDepth  = 32
-	maxNodes  = 100_000 // aliases written out
-	maxLimits = 10_000
+	maxFile  = 1 << 20 // bytes
+	maxDepth = 32
+	maxNodes = 100_000 // aliases written out
+
+	dialectDepth = 2*64 + 4 // 64 entries of a descriptor, each a list in a mapping
+	dialectNodes = 5 * maxNodes
+	maxLimits    = 10_000
 )
 
 // readTree returns the root of a file's only document with aliases written out, or
@@ -48,6 +51,7 @@ func readTree(text []byte, p *problems) *yaml.Node {
 		return nil
 	}
 	switch err := decoder.Decode(&second); {
+	case err == nil && isNothing(&second): // a "---" at the end
 	case err == nil:
 		p.at(&second, "file has a second document: write one file for each namespace")
 		return nil
@@ -59,12 +63,20 @@ func readTree(text []byte, p *problems) *yaml.Node {
 		p.add(1, 1, "file is empty: begin with apiVersion: limits/v1")
 		return nil
 	}
-	c := treeCheck{problems: p, left: maxNodes, merge: isDialect(doc.Content[0])}
+	c := treeCheck{problems: p, left: maxNodes, nodes: maxNodes, depth: maxDepth}
+	if isDialect(doc.Content[0]) { // such files were written for a reader that bounds nothing
+		c.dialect, c.depth, c.nodes, c.left = true, dialectDepth, dialectNodes, dialectNodes
+	}
 	root := c.expand(doc.Content[0], 1, false)
 	if c.stopped {
 		return nil
 	}
 	return root
+}
+
+// isNothing reports whether a document is empty.
+func isNothing(doc *yaml.Node) bool {
+	return len(doc.Content) == 0 || len(doc.Content) == 1 && doc.Content[0].ShortTag() == "!!null"
 }
 
 // firstInvalid returns where the first bytes are that are not UTF-8.
@@ -125,9 +137,10 @@ func before(text, part string) string {
 // whoever comes later may change a node without changing another place.
 type treeCheck struct {
 	*problems
-	left    int  // nodes that may still come
-	merge   bool // merge keys are allowed
-	stopped bool
+	left         int  // nodes that may still come
+	nodes, depth int  // bounds
+	dialect      bool // merge keys are allowed, and tags of what YAML has by itself
+	stopped      bool
 }
 
 // expand returns n with aliases written out. It stops at the first excess: a bomb
@@ -139,14 +152,14 @@ func (c *treeCheck) expand(n *yaml.Node, depth int, copied bool) *yaml.Node {
 	switch c.left--; {
 	case c.stopped:
 		return n
-	case depth > maxDepth:
-		c.stop(n, "file nests more than %d levels deep", maxDepth)
+	case depth > c.depth:
+		c.stop(n, "file nests more than %d levels deep", c.depth)
 		return n
 	case c.left < 0:
-		c.stop(n, "file has more than %d values, counting what aliases repeat", maxNodes)
+		c.stop(n, "file has more than %d values, counting what aliases repeat", c.nodes)
 		return n
 	}
-	if n.Style&yaml.TaggedStyle != 0 {
+	if n.Style&yaml.TaggedStyle != 0 && !(c.dialect && strings.HasPrefix(n.ShortTag(), "!!")) {
 		c.at(n, "tag %s: tags are not supported, write the value alone", word(n.Tag))
 	}
 	if copied {
@@ -161,7 +174,7 @@ func (c *treeCheck) expand(n *yaml.Node, depth int, copied bool) *yaml.Node {
 		n.Content[i] = c.expand(n.Content[i], depth+1, copied)
 	}
 	if n.Kind == yaml.MappingNode {
-		if c.merge {
+		if c.dialect {
 			mergeKeys(n)
 		}
 		c.keys(n)
@@ -210,7 +223,7 @@ func (c *treeCheck) keys(n *yaml.Node) {
 		switch {
 		case key.Kind != yaml.ScalarNode:
 			c.at(key, "a key must be a word, found %s", describe(key))
-		case key.ShortTag() == "!!merge" && c.merge:
+		case key.ShortTag() == "!!merge" && c.dialect:
 			c.at(key, "a merge key (<<) must have a mapping or a list of them, found %s", describe(n.Content[i+1]))
 		case key.ShortTag() == "!!merge":
 			c.at(key, "merge keys (<<) are not supported: write the keys out")

@@ -28,20 +28,20 @@ var foreign = grpc.ServiceDesc{
 	}}},
 }
 
-// TestSizesOfMessages: other doors on the listener take messages of 2 MiB, while those of
+// TestSizesOfMessages: other doors on the listener take messages of 4 MiB, while those of
 // this API end at 256 KiB, whichever way they come.
 func TestSizesOfMessages(t *testing.T) {
 	s := transport.NewServer(&owner{})
 	g := s.GRPC()
 	g.RegisterService(&foreign, nil)
 	conn := newWorld(t).connected(g)
-	long := strings.Repeat("x", 2<<20-5)
+	long := strings.Repeat("x", 4<<20-5)
 	var length wrapperspb.Int64Value
 	if err := conn.Invoke(t.Context(), "/foreign.Door/Length", wrapperspb.String(long), &length); err != nil || length.GetValue() != int64(len(long)) {
-		t.Errorf("2 MiB to another door = %v, %v, want its length", length.GetValue(), err)
+		t.Errorf("4 MiB to another door = %v, %v, want its length", length.GetValue(), err)
 	}
 	err := conn.Invoke(t.Context(), "/foreign.Door/Length", wrapperspb.String(long+"xx"), &length)
-	if want := "larger than max (2097153 vs. 2097152)"; status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), want) {
+	if want := "larger than max (4194305 vs. 4194304)"; status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), want) {
 		t.Errorf("more than that = %v, want %q", err, want)
 	}
 	api := limitpb.NewLimiterClient(conn)

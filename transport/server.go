@@ -22,7 +22,7 @@ import (
 
 const (
 	maxMessage  = 256 << 10 // bytes of a message of this API
-	maxForeign  = 2 << 20   // of other services on the same listener: they refuse in words of their own before
+	maxForeign  = 4 << 20   // of other services on the same listener: they refuse in words of their own before
 	maxBatch    = 1000      // requests of a batch
 	maxInFlight = 1024      // requests of a stream that are not answered
 )
@@ -66,7 +66,7 @@ func NewServer(limiter bucketring.Limiter) *Server {
 func (s *Server) EndStreams() { s.end.Do(func() { close(s.ending) }) }
 
 // GRPC returns a gRPC server with the public API and its bounds. Others may
-// register further services on it, whose messages have at most 2 MiB.
+// register further services on it, whose messages have at most 4 MiB.
 func (s *Server) GRPC() *grpc.Server {
 	opts := append(bounds(maxForeign), grpc.NumStreamWorkers(uint32(8*runtime.GOMAXPROCS(0))),
 		grpc.ChainUnaryInterceptor(s.recoverUnary), grpc.ChainStreamInterceptor(s.recoverStream),

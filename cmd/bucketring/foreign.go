@@ -54,10 +54,10 @@ func newEnvoy(s *server) *envoyrls.Server {
 	return envoyrls.New(cfg)
 }
 
-// envoyStats are the figures of the Envoy door as envoyproxy/ratelimit shows its own.
+// envoyStats are the figures of the Envoy door.
 func (s *server) envoyStats() metrics.Envoy {
 	stats := s.envoy.Stats()
-	e := metrics.Envoy{Calls: stats.Calls, Invalid: stats.Invalid, Failed: stats.Failed}
+	e := metrics.Envoy{Known: s.cfg.Envoy.Metrics, UnknownDomains: stats.UnknownDomains, Degraded: stats.Degraded, Calls: stats.Calls, Invalid: stats.Invalid, Failed: stats.Failed}
 	e.LoadsThatWorked, e.LoadsThatDont = s.keeper.loads()
 	for _, r := range stats.Rules {
 		e.Rules = append(e.Rules, metrics.EnvoyRule{
@@ -80,15 +80,29 @@ func (s *server) registerForeign(g *grpc.Server) {
 	}
 }
 
-// apiOf returns where clients reach the gRPC API of a member; empty if it is not known.
+// apis are where clients reach the gRPC APIs of members, by name, as a version of the cluster
+// has them. They do not change.
+type apis struct {
+	version uint64
+	of      map[string]string
+}
+
+// apiOf returns where clients reach the gRPC API of a member; empty if it is not known. It is
+// asked for every item that another node has decided.
 func (s *server) apiOf(name string) string {
-	if c := s.member.Cluster(); c != nil {
-		all := c.Members()
-		if i := slices.IndexFunc(all, func(m cluster.Member) bool { return m.Name == name }); i >= 0 {
-			return all[i].API
-		}
+	c := s.member.Cluster()
+	if c == nil {
+		return ""
 	}
-	return ""
+	version, known := c.Version(), s.apis.Load()
+	if known == nil || known.version != version {
+		known = &apis{version, map[string]string{}}
+		for _, m := range c.Members() {
+			known.of[m.Name] = m.API
+		}
+		s.apis.Store(known)
+	}
+	return known.of[name]
 }
 
 // gubernatorPeers are the members that are there, by their names where they tell no address.

@@ -143,7 +143,11 @@ func (k *keeper) useLocked(set *policy.Set) {
 	k.loaded = time.Now()
 	for _, p := range before.Policies() {
 		if _, err := set.Policy(p.Namespace()); err != nil {
-			k.log.Warn("policy gone: its callers are refused", "policy", p.Namespace())
+			what := "policy gone: its callers are refused"
+			if p.Domain() != nil {
+				what = "domain gone: its callers pass"
+			}
+			k.log.Warn(what, "policy", p.Namespace())
 		}
 	}
 	for _, p := range set.Policies() {
@@ -152,7 +156,11 @@ func (k *keeper) useLocked(set *policy.Set) {
 		}
 		k.log.Info("policy active", "policy", p.Namespace(), "hash", fmt.Sprintf("%016x", p.Hash()))
 		for _, note := range p.Notes() {
-			k.log.Warn("policy asks for more than there is", "policy", p.Namespace(), "err", note.Error())
+			what := "policy asks for more than there is"
+			if p.Domain() != nil {
+				what = "a part of a domain is ignored"
+			}
+			k.log.Warn(what, "policy", p.Namespace(), "err", note.Error())
 		}
 	}
 	if k.tell != nil {

@@ -88,6 +88,7 @@ func (s *server) giveAll(ctx context.Context) {
 		return
 	}
 	began := time.Now()
+	s.member.BeginLeave(ctx)
 	giving, cancel := context.WithTimeout(ctx, max(s.cfg.Drain-goodbye, s.cfg.Drain/2))
 	defer cancel()
 	if s.leaving.err = s.member.HandOver(giving); s.leaving.err != nil {

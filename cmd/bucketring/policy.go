@@ -52,7 +52,7 @@ func policyCheckCommand() *cobra.Command {
 					fmt.Fprintf(&text, "%s: no policy is here: name a file, or a folder with .yaml files\n", path)
 				}
 				for _, p := range set.Policies() {
-					if other, ok := where[p.Namespace()]; ok && other != p.File() {
+					if other, ok := where[p.Namespace()]; ok && other != p.File() && !(merge && p.Domain() != nil) {
 						found = append(found, finding{File: p.File(), Message: "namespace " + p.Namespace() + " is in " + other + " already"})
 						fmt.Fprintf(&text, "%s: namespace %s is in %s already: keep one of them\n", p.File(), p.Namespace(), other)
 						continue

@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -77,6 +78,7 @@ type server struct {
 	keeper     *keeper
 	disk       *store.Store // nil without one
 	member     *member.Member
+	apis       atomic.Pointer[apis] // nil until somebody asks
 	api        *transport.Server
 	resp       *resp.Server
 	gubernator *gubernatorapi.Server
@@ -248,15 +250,12 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 		s.doors.serveHTTP(group, "admin", s.doors.admin, s.adminServer())
 	}
 	src := metrics.Sources{
-		Node: s.node.Stats, Policies: s.policyStats, Version: version, Insecure: s.cfg.Insecure,
+		Node: s.node.Stats, Envoy: s.envoyStats, Policies: s.policyStats, Version: version, Insecure: s.cfg.Insecure,
 		Panics: map[string]func() int64{
 			"http": func() int64 { return int64(s.http.Stats().Panics) }, "grpc": s.api.Panics,
 			"resp": func() int64 { return int64(s.resp.Stats().Panics) }, "gubernator": func() int64 { return int64(s.gubernator.Stats().Panics) },
 			"envoy": func() int64 { return int64(s.envoy.Stats().Panics) },
 		},
-	}
-	if s.cfg.Envoy.Metrics {
-		src.Envoy = s.envoyStats
 	}
 	if s.disk != nil {
 		src.Disk = s.diskStats
@@ -280,8 +279,8 @@ func (s *server) join(ctx context.Context) error {
 	if s.doors.peer != nil {
 		at.Peer = s.doors.peer.Addr().String()
 	}
-	if s.doors.grpc != nil {
-		at.API = portOf(s.doors.grpc.Addr())
+	if d := s.doors; d.grpc != nil && (at.Peer == "" || member.IsLoopback(at.Peer) || !member.IsLoopback(d.grpc.Addr().String())) {
+		at.API = portOf(d.grpc.Addr()) // else nobody elsewhere could reach it
 	}
 	return s.member.Join(ctx, at)
 }
@@ -304,10 +303,6 @@ func (s *server) policyStats() metrics.Policies {
 
 // wait returns nil when the node shall stop, and an error when it must.
 func (s *server) wait(ctx, running context.Context) error {
-	var superseded <-chan struct{}
-	if c := s.member.Cluster(); c != nil {
-		superseded = c.Superseded()
-	}
 	select {
 	case <-ctx.Done():
 		return nil
@@ -315,7 +310,7 @@ func (s *server) wait(ctx, running context.Context) error {
 		return nil
 	case <-s.leaving.asked: // an operator wants it gone
 		return nil
-	case <-superseded:
+	case <-s.member.Superseded():
 		return fmt.Errorf("another node with the name %s has started: give each node its own --node-name", s.cfg.NodeName)
 	}
 }

@@ -190,9 +190,10 @@ func (a *ask) status() *rls.RateLimitResponse_DescriptorStatus {
 	s.LimitRemaining = u32(a.remaining())
 	s.DurationUntilReset = seconds(a.left)
 	if a.over() {
-		if a.shadow() {
+		if a.shadow() || a.local { // nobody knows what the owner has left
 			s.LimitRemaining = 0
-		} else {
+		}
+		if !a.shadow() {
 			s.Code = rls.RateLimitResponse_OVER_LIMIT
 		}
 	}

@@ -3,8 +3,6 @@
 package envoyrls
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strconv"
 
@@ -62,12 +60,7 @@ func (c *call) metadata(more map[string]any) *structpb.Struct {
 func describe(d *rls.RateLimitDescriptor) map[string]any {
 	entries := make([]any, len(d.GetEntries()))
 	for i, e := range d.GetEntries() {
-		value := e.GetValue()
-		if len(value) > maxValue {
-			sum := sha256.Sum256([]byte(value))
-			value = hex.EncodeToString(sum[:])
-		}
-		entries[i] = e.GetKey() + "=" + value
+		entries[i] = e.GetKey() + "=" + e.GetValue()
 	}
 	one := map[string]any{"entries": entries}
 	if o := d.GetLimit(); o != nil {

@@ -75,7 +75,10 @@ func (c *call) nativeStatus(p *part) *rls.RateLimitResponse_DescriptorStatus {
 	}
 	state := &p.d.LimitState
 	if len(p.d.Limits) == 0 && (!p.d.Allowed || state.Name == "") {
-		return s // an access rule, or no limit at all
+		if p.d.Allowed { // no limit at all; else an access rule
+			s.LimitRemaining = u32(bucketring.Unlimited)
+		}
+		return s
 	}
 	if state.Name == "" || state.Limit == bucketring.Unlimited {
 		for i := range p.d.Limits {

@@ -76,8 +76,12 @@ func (s *Server) panicked(v any) {
 	s.cfg.Logger.Error("rate limit call panicked", "err", text, "stack", string(debug.Stack()))
 }
 
-// maxLabels bounds the values of a label in one domain.
-const maxLabels = 1000
+// maxLabels bounds the values of a label in one domain, and maxSets the sets of labels of all.
+const (
+	maxLabels = 1000
+	maxSets   = 10_000
+	other     = "_other"
+)
 
 // ruleCounts are the figures of rules. The zero value has none.
 type ruleCounts struct {
@@ -152,6 +156,10 @@ func (r *ruleCounts) add(one RuleStats) {
 	}
 	at := RuleStats{Domain: one.Domain, Key1: r.foldedLocked(one.Domain, "1", one.Key1), Key2: r.foldedLocked(one.Domain, "2", one.Key2)}
 	sum := r.all[at]
+	if sum == nil && len(r.all) >= maxSets {
+		at = RuleStats{Domain: one.Domain, Key1: other, Key2: other}
+		sum = r.all[at]
+	}
 	if sum == nil {
 		made := at
 		sum = &made
@@ -173,7 +181,7 @@ func (r *ruleCounts) foldedLocked(domain, label, value string) string {
 	}
 	if !seen[value] {
 		if len(seen) >= maxLabels {
-			return "_other"
+			return other
 		}
 		seen[value] = true
 	}

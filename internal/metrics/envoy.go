@@ -9,6 +9,8 @@ import (
 
 // Envoy is what the Envoy door counts. Numbers are since the start.
 type Envoy struct {
+	Known                          bool   // show all under the names of envoyproxy/ratelimit as well
+	UnknownDomains, Degraded       uint64 // calls that pass; descriptors decided without the owner
 	Calls, Invalid, Failed         uint64 // of its method, refused as malformed, not decided
 	LoadsThatWorked, LoadsThatDont uint64 // of policies
 	Rules                          []EnvoyRule
@@ -45,6 +47,11 @@ func (m *Metrics) TimeEnvoy() func(time.Duration) {
 }
 
 func collectEnvoy(s sink, e Envoy) {
+	s.put(unknownDomains, float64(e.UnknownDomains))
+	s.put(envoyDegraded, float64(e.Degraded))
+	if !e.Known {
+		return
+	}
 	s.put(envoyCalls, float64(e.Calls), envoyMethod)
 	s.put(envoyErrors, float64(e.Invalid), "service_error")
 	s.put(envoyErrors, float64(e.Failed), "redis_error")

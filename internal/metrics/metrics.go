@@ -37,7 +37,7 @@ type Sources struct {
 	Peers        func() transport.ServerStats
 	// Policies tells of the last load; nil for a node without policies.
 	Policies func() Policies
-	// Envoy tells of the Envoy door under the names of envoyproxy/ratelimit; nil does not.
+	// Envoy tells of the Envoy door; under the names of envoyproxy/ratelimit if it is Known.
 	Envoy func() Envoy
 	// Disk tells of --data-dir; nil for a node without.
 	Disk func() Disk

@@ -50,7 +50,7 @@ func scrape(t *testing.T) string {
 		Cluster: func() cluster.Stats { return cluster.Stats{Active: 3, Dead: 1} },
 		Links:   func() []transport.PeerStats { return []transport.PeerStats{{Peer: "n2", Up: true, Answered: 9}} },
 		Envoy: func() metrics.Envoy {
-			return metrics.Envoy{Calls: 71, Invalid: 72, Failed: 73, LoadsThatWorked: 74, LoadsThatDont: 75, Rules: []metrics.EnvoyRule{
+			return metrics.Envoy{Known: true, UnknownDomains: 69, Degraded: 70, Calls: 71, Invalid: 72, Failed: 73, LoadsThatWorked: 74, LoadsThatDont: 75, Rules: []metrics.EnvoyRule{
 				{Domain: "d", Key1: "a", Key2: "b", TotalHits: 81, OverLimit: 82, NearLimit: 83, WithinLimit: 84, ShadowedHits: 85},
 			}}
 		},
@@ -100,6 +100,8 @@ func TestScrape(t *testing.T) {
 		`bucketring_panics_total{door="http"} 1`,
 		`bucketring_ring_owned_partitions 1364`,
 		`bucketring_ring_disagreement_seconds 61`,
+		`bucketring_envoy_unknown_domains_total 69`,
+		`bucketring_envoy_degraded_total 70`,
 		`ratelimit_service_total_requests{grpc_method="ShouldRateLimit"} 71`,
 		`ratelimit_service_should_rate_limit_error{err_type="service_error"} 72`,
 		`ratelimit_service_should_rate_limit_error{err_type="redis_error"} 73`,

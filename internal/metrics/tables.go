@@ -21,6 +21,8 @@ var (
 	decisions        = metric{"bucketring_decisions_total", counter, "Decisions handed out.", []string{"namespace", "limit", "result", "source", "door"}}
 	decisionDuration = metric{"bucketring_decision_duration_seconds", gauge, "Time a decision took, by the way it went.", []string{"path"}}
 	callErrors       = metric{"bucketring_call_errors_total", counter, "Calls that ended in an error instead of a decision.", []string{"door"}}
+	unknownDomains   = metric{"bucketring_envoy_unknown_domains_total", counter, "Calls of Envoy to domains that no file has: they pass.", nil}
+	envoyDegraded    = metric{"bucketring_envoy_degraded_total", counter, "Descriptors of Envoy's dialect that were decided without the owner of their counter.", nil}
 	panics           = metric{"bucketring_panics_total", counter, "Calls that ended in a panic, which cost that call alone.", []string{"door"}}
 
 	shadowed       = metric{"bucketring_shadow_denials_total", counter, "Calls that a limit in shadow mode would have denied.", []string{"namespace", "limit"}}

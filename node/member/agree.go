@@ -3,6 +3,8 @@
 package member
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -16,10 +18,24 @@ const normal = 10 * time.Second
 // An agreement knows which rings the others have. The zero value has heard nothing.
 type agreement struct {
 	mu     sync.Mutex
-	ring   *ring.Ring        // this node's; guarded by mu, as all below
-	theirs map[string]uint64 // fingerprints, by the names of nodes
-	since  time.Time         // when the first of the members began to differ; zero if none does
+	ring   *ring.Ring      // this node's; guarded by mu, as all below
+	theirs map[string]word // by the names of nodes
+	since  time.Time       // when the first of the members began to differ; zero if none does
 }
+
+// A word is what a node has told of its ring.
+type word struct {
+	boot, rings uint64 // of which start, and the how many-th ring since
+	fingerprint uint64 // 0 for none, or for a node that tells none
+}
+
+// later reports whether w was said after o.
+func (w word) later(o word) bool {
+	return cmp.Or(cmp.Compare(w.boot, o.boot), cmp.Compare(w.rings, o.rings)) > 0
+}
+
+// maxStrangers bounds what is remembered of nodes that are no members, or not yet.
+const maxStrangers = 1000
 
 // follow takes a ring of this node.
 func (a *agreement) follow(r *ring.Ring, now time.Time) {
@@ -36,17 +52,20 @@ func (a *agreement) follow(r *ring.Ring, now time.Time) {
 	a.lookLocked(now)
 }
 
-// heard takes the fingerprint of another node's ring; 0 is none.
-func (a *agreement) heard(node string, fingerprint uint64, now time.Time) {
-	if fingerprint == 0 {
-		return
-	}
+// heard takes what another node says of its ring.
+func (a *agreement) heard(node string, w word, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.theirs == nil {
-		a.theirs = map[string]uint64{}
+	if old, known := a.theirs[node]; known && !w.later(old) {
+		return
 	}
-	a.theirs[node] = fingerprint
+	if a.theirs == nil {
+		a.theirs = map[string]word{}
+	}
+	a.theirs[node] = w
+	if a.ring != nil && len(a.theirs) > len(a.ring.Members)+len(a.ring.Leaving)+maxStrangers {
+		maps.DeleteFunc(a.theirs, func(name string, _ word) bool { _, member := a.ring.Find(name); return !member })
+	}
 	a.lookLocked(now)
 }
 
@@ -57,7 +76,7 @@ func (a *agreement) lookLocked(now time.Time) {
 	differ := false
 	for name, theirs := range a.theirs {
 		_, member := a.ring.Find(name) // or it may have told before this node knows it
-		differ = differ || member && theirs != a.ring.Fingerprint
+		differ = differ || member && theirs.fingerprint != 0 && theirs.fingerprint != a.ring.Fingerprint
 	}
 	switch {
 	case !differ:

@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -26,36 +27,65 @@ func TestDisagreement(t *testing.T) {
 	}
 	two, three := build("a", "b"), build("a", "b", "c")
 	var a agreement
+	rings := uint64(0)
+	heard := func(node string, fingerprint uint64, s int) {
+		rings++
+		a.heard(node, word{7, rings, fingerprint}, at(s))
+	}
 	want := func(s int, want time.Duration) {
 		t.Helper()
 		if got := a.lasts(at(s)); got != want {
 			t.Errorf("after %d s the disagreement lasts %v, want %v", s, got, want)
 		}
 	}
-	a.heard("b", two.Fingerprint, at(0)) // before this node has a ring
+	heard("b", two.Fingerprint, 0) // before this node has a ring
 	want(100, 0)
 	a.follow(two, at(100))
 	want(200, 0)
 	a.follow(three, at(200)) // b does not know c yet
 	want(210, 0)
 	want(211, 11*time.Second)
-	a.heard("c", three.Fingerprint, at(220)) // another one's agreement changes nothing
+	heard("c", three.Fingerprint, 220) // another one's agreement changes nothing
 	want(230, 30*time.Second)
-	a.heard("b", 0, at(240)) // an old node tells none
+	a.heard("b", word{7, 0, three.Fingerprint}, at(235)) // an earlier word that was overtaken
 	want(240, 40*time.Second)
-	a.heard("b", three.Fingerprint, at(250))
+	heard("b", three.Fingerprint, 250)
 	want(300, 0)
-	a.heard("x", two.Fingerprint, at(300)) // no member
+	heard("x", two.Fingerprint, 300) // no member
 	want(400, 0)
-	a.heard("c", two.Fingerprint, at(400))
+	heard("c", two.Fingerprint, 400)
 	want(420, 20*time.Second)
 	a.follow(two, at(430)) // c has gone
-	a.heard("b", two.Fingerprint, at(431))
+	heard("b", two.Fingerprint, 431)
 	want(500, 0)
 	a.follow(three, at(500)) // it is back, and has not told since
 	want(502, 0)
-	a.heard("b", three.Fingerprint, at(503))
+	heard("b", three.Fingerprint, 503)
 	want(600, 0)
+	heard("b", two.Fingerprint, 600)
+	want(700, 100*time.Second)
+	a.heard("b", word{8, 0, 0}, at(700)) // it has started again as an older version, which tells none
+	want(800, 0)
+}
+
+// TestStrangersAreForgotten: what nodes say that are no members takes little memory.
+func TestStrangersAreForgotten(t *testing.T) {
+	r, err := ring.NewBuilder(ring.Placer{}, "a").Build([]ring.Member{{Name: "a", Addr: "a"}, {Name: "b", Addr: "b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a agreement
+	a.follow(r, time.Unix(0, 0))
+	a.heard("b", word{1, 1, 42}, time.Unix(0, 0))
+	for i := range 3 * maxStrangers {
+		a.heard(fmt.Sprint("x", i), word{1, 1, 1}, time.Unix(900, 0))
+	}
+	if n := len(a.theirs); n > maxStrangers+3 {
+		t.Errorf("%d words are remembered, of two members and of strangers", n)
+	}
+	if a.theirs["b"].fingerprint != 42 {
+		t.Errorf("the word of a member was forgotten for strangers")
+	}
 }
 
 // TestOthersHearOfRings: what a node tells of its ring reaches the other over their link.
@@ -73,7 +103,7 @@ func TestOthersHearOfRings(t *testing.T) {
 	differs := func() bool {
 		b.rings.mu.Lock()
 		defer b.rings.mu.Unlock()
-		return b.rings.theirs["a"] != 0 && !b.rings.since.IsZero()
+		return b.rings.theirs["a"].fingerprint != 0 && !b.rings.since.IsZero()
 	}
 	await := func(what string, there func() bool) {
 		t.Helper()
@@ -86,7 +116,7 @@ func TestOthersHearOfRings(t *testing.T) {
 	agreed := func() bool {
 		b.rings.mu.Lock()
 		defer b.rings.mu.Unlock()
-		return b.rings.theirs["a"] == b.Node().Ring().Fingerprint
+		return b.rings.theirs["a"].fingerprint == b.Node().Ring().Fingerprint
 	}
 	await("agreement", agreed)
 	a.view.follow(42)

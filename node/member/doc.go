@@ -20,7 +20,7 @@
 //	Run     upkeep, until its context is done: it must run before Join
 //	Join    finds the others and follows the ring from then on
 //	Settle  waits until this node has what it should hold
-//	HandOver, Leave, End
+//	BeginLeave, HandOver, Leave, End
 //
 // A node that is killed instead loses nothing that its successor has copied, which is all
 // but the last few milliseconds.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -78,6 +79,7 @@ type Member struct {
 	boot   atomic.Uint64 // of this start; does not change once others know it
 	joined chan struct{} // closed once this node is a member, or stays alone
 
+	telling sync.Mutex                      // held to tell of policies
 	cluster atomic.Pointer[cluster.Cluster] // nil before that, and for a node that stays alone
 	started *started                        // by Start; else nil
 }
@@ -151,6 +153,8 @@ func (m *Member) SetPolicies(set *policy.Set) {
 
 // TellPolicies has the other nodes see which policies this one has.
 func (m *Member) TellPolicies() {
+	m.telling.Lock() // or an older word could come last
+	defer m.telling.Unlock()
 	if c := m.cluster.Load(); c != nil {
 		c.SetPolicyHash(m.node.Policies().Hash())
 	}
@@ -194,15 +198,29 @@ func (m *Member) Join(ctx context.Context, at Addresses) error {
 // Settle returns once all partitions of this node are here. The error is that of ctx.
 func (m *Member) Settle(ctx context.Context) error { return m.node.Settle(ctx) }
 
-// HandOver tells the others that this node leaves, and returns when they have all that it
-// held. Calls go on meanwhile, and after it. The error says what is left.
-func (m *Member) HandOver(ctx context.Context) error {
-	c := m.cluster.Load()
-	if c == nil {
-		return nil
+// Superseded is closed when another node has started under this one's name: then this one
+// should end. It is nil before Join, and for a node that stays alone.
+func (m *Member) Superseded() <-chan struct{} {
+	if c := m.cluster.Load(); c != nil {
+		return c.Superseded()
 	}
-	if err := c.BeginLeave(ctx); err != nil {
-		m.log.Warn("not all others may know that this node leaves", "err", err)
+	return nil
+}
+
+// BeginLeave tells the others that this node leaves, so that they take its keys.
+func (m *Member) BeginLeave(ctx context.Context) {
+	if c := m.cluster.Load(); c != nil {
+		if err := c.BeginLeave(ctx); err != nil {
+			m.log.Warn("not all others may know that this node leaves", "err", err)
+		}
+	}
+}
+
+// HandOver returns when the others have all that this node held, after BeginLeave. Calls go on
+// meanwhile, and after it. The error says what is left.
+func (m *Member) HandOver(ctx context.Context) error {
+	if m.cluster.Load() == nil {
+		return nil
 	}
 	err := m.node.Drain(ctx)
 	if here := m.node.Stats().Moves.Here; err != nil && here > 0 {
@@ -219,8 +237,9 @@ func (m *Member) Leave(ctx context.Context) error {
 	return nil
 }
 
-// End writes what a Store should have, while Run still runs, and ends the links. Whoever
-// serves the PeerServer stops that before.
+// End writes what a Store should have, while Run still runs, and ends the links: it waits for
+// Run, so it must not be called if that never ran. Whoever serves the PeerServer stops that
+// before.
 func (m *Member) End() {
 	m.node.Flush()
 	m.pool.Close()

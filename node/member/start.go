@@ -54,11 +54,14 @@ func Start(ctx context.Context, cfg Config) (*Member, error) {
 		err = m.Join(ctx, at)
 	}
 	if err != nil {
-		return nil, errors.Join(err, m.end(ctx))
+		return nil, errors.Join(err, m.end(context.WithoutCancel(ctx)))
 	}
 	settling, cancel := context.WithTimeout(ctx, settleIn)
 	defer cancel()
 	if err := m.Settle(settling); err != nil {
+		if ctx.Err() != nil {
+			return nil, errors.Join(ctx.Err(), m.end(context.WithoutCancel(ctx)))
+		}
 		m.log.Warn("not all partitions are here yet", "err", err)
 	}
 	return m, nil
@@ -91,8 +94,14 @@ func (m *Member) listen() (addr string, err error) {
 // Close hands over what this node holds, leaves the cluster, and ends all that Start began.
 // It returns the first time only after that; the error says what was not handed over when
 // ctx was done. The others take over then as if this node had been killed.
+//
+// What New has made is ended by BeginLeave, HandOver, Leave and End instead.
 func (m *Member) Close(ctx context.Context) error {
+	if m.started == nil {
+		return errors.New("member: Close ends what Start began, and this member was made by New: call BeginLeave, HandOver, Leave and End")
+	}
 	m.started.closed.Do(func() {
+		m.BeginLeave(ctx)
 		err := m.HandOver(ctx)
 		if m.cluster.Load() != nil && err == nil {
 			select { // as a member still: whom it refers callers to may have joined just now

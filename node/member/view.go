@@ -47,7 +47,7 @@ func (v *view) tell() (version uint64, made *peerpb.View) {
 		return v.version, v.made
 	}
 	version, all := v.cluster.Tell()
-	v.version, v.made = version+v.rings, &peerpb.View{Ring: v.ring}
+	v.version, v.made = version+v.rings, &peerpb.View{Ring: v.ring, Rings: v.rings}
 	for _, r := range all {
 		v.made.Recs = append(v.made.Recs, &peerpb.Rec{Start: r.Start, Record: r.Meta, Addr: r.Addr})
 	}
@@ -67,7 +67,7 @@ func (m *Member) heard(from transport.Sender, known *peerpb.View, msgs []*peerpb
 			told[i] = cluster.Told{Start: r.GetStart(), Meta: r.GetRecord(), Addr: r.GetAddr()}
 		}
 		c.Merge(told)
-		m.rings.heard(from.Node, known.GetRing(), time.Now())
+		m.rings.heard(from.Node, word{from.Boot, known.GetRings(), known.GetRing()}, time.Now())
 	}
 	if len(msgs) > 0 {
 		m.node.Hear(from.Node, from.Boot, msgs)

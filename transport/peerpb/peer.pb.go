@@ -1286,7 +1286,8 @@ func (*BulkDone) Descriptor() ([]byte, []int) {
 type View struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Recs          []*Rec                 `protobuf:"bytes,1,rep,name=recs,proto3" json:"recs,omitempty"`
-	Ring          uint64                 `protobuf:"fixed64,2,opt,name=ring,proto3" json:"ring,omitempty"` // fingerprint of the ring by which the sender decides; 0 for none yet
+	Ring          uint64                 `protobuf:"fixed64,2,opt,name=ring,proto3" json:"ring,omitempty"`  // fingerprint of the ring by which the sender decides; 0 for none yet
+	Rings         uint64                 `protobuf:"varint,3,opt,name=rings,proto3" json:"rings,omitempty"` // how many it has had since its start: views may overtake each other
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1331,6 +1332,13 @@ func (x *View) GetRecs() []*Rec {
 func (x *View) GetRing() uint64 {
 	if x != nil {
 		return x.Ring
+	}
+	return 0
+}
+
+func (x *View) GetRings() uint64 {
+	if x != nil {
+		return x.Rings
 	}
 	return 0
 }
@@ -3702,10 +3710,11 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x04view\x18\x01 \x01(\v2\x18.bucketring.peer.v1.ViewR\x04view\x12)\n" +
 	"\x03msg\x18\x02 \x01(\v2\x17.bucketring.peer.v1.MsgR\x03msg\"\n" +
 	"\n" +
-	"\bBulkDone\"G\n" +
+	"\bBulkDone\"]\n" +
 	"\x04View\x12+\n" +
 	"\x04recs\x18\x01 \x03(\v2\x17.bucketring.peer.v1.RecR\x04recs\x12\x12\n" +
-	"\x04ring\x18\x02 \x01(\x06R\x04ring\"G\n" +
+	"\x04ring\x18\x02 \x01(\x06R\x04ring\x12\x14\n" +
+	"\x05rings\x18\x03 \x01(\x04R\x05rings\"G\n" +
 	"\x03Rec\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\tR\x05start\x12\x16\n" +
 	"\x06record\x18\x02 \x01(\fR\x06record\x12\x12\n" +

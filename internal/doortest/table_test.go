@@ -28,7 +28,10 @@ type door struct {
 
 // doors are those under test. Another one is another file and a line here.
 func doors() []door {
-	return []door{jsonDoor(), queryDoor(), jsonBatchDoor(), grpcDoor(), streamDoor(), batchDoor(), respDoor(), gubernatorDoor(), commandDoor()}
+	return []door{
+		jsonDoor(), queryDoor(), jsonBatchDoor(), grpcDoor(), streamDoor(), batchDoor(), commandDoor(),
+		respDoor(), gubernatorDoor(), envoyDoor(), memberDoor(),
+	}
 }
 
 // A step is one take and what it must be answered.
@@ -72,7 +75,7 @@ var table = []row{
 const anyBytes = "a key of any bytes"
 
 func TestEveryDoorDecidesAlike(t *testing.T) {
-	n := startNode(t, "--forward-budget", "5s", "--resp-forward-budget", "5s")
+	n := startNode(t, "--forward-budget", "5s", "--resp-forward-budget", "5s", "--policies", policies(t))
 	for _, d := range doors() {
 		t.Run(d.name, func(t *testing.T) {
 			ask := d.open(t, n)
@@ -104,7 +107,8 @@ func (r *row) run(t *testing.T, door string, ask take) {
 	}
 }
 
-// A key has one counter, whichever door is asked.
+// A key has one counter, whichever door is asked: but for those of other protocols, whose
+// counters have other names, and a node that is another one.
 func TestDoorsShareCounters(t *testing.T) {
 	n := startNode(t, "--forward-budget", "5s")
 	const limit = 20

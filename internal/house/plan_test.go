@@ -47,10 +47,10 @@ var plan = map[string]room{
 	"internal/store":            {4, ". node", ""},
 	"internal/policytest":       {4, ". node policy ring internal/ratefield", "yaml"},
 	"internal/house":            {4, "", ""},
-	"internal/proctest":         {4, ". internal/envoyrls/rlspb", "grpc"},               // it asks as Envoy does
-	"internal/doortest":         {4, ". transport/limitpb", "grpc protobuf yaml"},       // what strangers have in their hands
-	"client":                    {5, ". bucket policy ring transport", "grpc protobuf"}, // no module beside those of the rooms below
-	"client/httplimit":          {5, ". client internal/ratefield", ""},                 // client renews leases while a handler runs
+	"internal/proctest":         {4, ". internal/envoyrls/rlspb", "grpc"},                                             // it asks as Envoy does
+	"internal/doortest":         {5, ". node/member transport/limitpb internal/envoyrls/rlspb", "grpc protobuf yaml"}, // what strangers have in their hands
+	"client":                    {5, ". bucket policy ring transport", "grpc protobuf"},                               // no module beside those of the rooms below
+	"client/httplimit":          {5, ". client internal/ratefield", ""},                                               // client renews leases while a handler runs
 	"client/grpclimit":          {5, ". client internal/ratefield", "grpc protobuf errdetails"},
 	"bench":                     {5, ". bucket node policy ring transport transport/limitpb internal/workload", "grpc"},
 	"cmd/bucketring": {6, anything,

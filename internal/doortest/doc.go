@@ -7,12 +7,15 @@
 //	clients   every snippet of docs/clients.md, run as it stands there, and its
 //	          output held against the block below it
 //	OpenAPI   every example of internal/httpapi/openapi.yaml, sent as it stands there
-//	table     one table of decisions, through every door: each says the same
+//	table     one table of decisions, through every door: each says the same, and so does
+//	          a node in the program itself
 //
 // Run with:
 //
 //	go test ./internal/doortest                  what needs no process: files and documents in themselves
 //	go test ./internal/doortest -programs -v     all of it; .ci/programs.sh installs what Debian has of it
+//
+// Client libraries in Go are in the module clients below this folder.
 //
 // What a program that is missing would show is skipped by name.
 // BUCKETRING_BIN names a binary to test instead of the one that is built.

@@ -1,0 +1,16 @@
+// Package clients lets client libraries that are not ours ask a real node. It has no code,
+// only tests, and a module of its own, because they have modules that the main one must not
+// have. It imports nothing of ours: what it knows of a node is its doors.
+//
+//	redis_test.go     go-redis and rueidis, in both versions of the Redis protocol
+//	envoy_test.go     the client that is generated from Envoy's own protos, with what
+//	                  envoyproxy/ratelimit answered
+//	grpcurl_test.go   grpcurl, by reflection and by our .proto files
+//
+// Run with:
+//
+//	go -C internal/doortest/clients test -count=1 ./...
+//
+// It builds the binary, unless BUCKETRING_BIN names one. All is on loopback, and in folders
+// of its own.
+package clients

@@ -6,6 +6,7 @@
 //	envoy_test.go     the client that is generated from Envoy's own protos, with what
 //	                  envoyproxy/ratelimit answered
 //	grpcurl_test.go   grpcurl, by reflection and by our .proto files
+//	gubernator/       Gubernator's own client, in one more module
 //
 // Run with:
 //

@@ -163,6 +163,17 @@ func TestRueidis(t *testing.T) {
 	})
 }
 
+// Without DisableCache rueidis says what to change, and does not hang.
+func TestRueidisCache(t *testing.T) {
+	c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{startNode(t).doors["resp"]}})
+	if err == nil {
+		c.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "TRACKING") && !errors.Is(err, rueidis.ErrNoCache) {
+		t.Errorf("a client with a cache = %v, want an error about tracking", err)
+	}
+}
+
 // many sends a pipeline in which each call must be counted, and answered in its place.
 func many(ctx context.Context, t *testing.T, c rueidis.Client, key string) {
 	t.Helper()

@@ -1,7 +1,7 @@
 # Everything that a developer types. Go, git and make are enough; the targets for
 # containers need Docker, and generate needs protoc.
 
-MODULES   := . deploy/test bench/rivals bench/report docs/examples/websocket
+MODULES   := . deploy/test bench/rivals bench/report docs/examples/websocket internal/doortest/clients
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 REVISION  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGE     ?= bucketring:dev
@@ -19,7 +19,7 @@ UP        = BUCKETRING_IMAGE=$(IMAGE) $(COMPOSE) $(if $(OBSERVE),--env-file depl
 RACE      = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 TOOL      = go tool -modfile=$(CURDIR)/.ci/tools.mod
 
-.PHONY: help build test race programs fuzz bench bench-once report instructions chaos soak lint generate check-generated demo image up down scale ci
+.PHONY: help build test race programs fuzz gubernator-client bench bench-once report instructions chaos soak lint generate check-generated demo image up down scale ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,7 @@ test: programs ## Run all tests, with the race detector where there is a C compi
 	go test $(RACE) ./...
 	go test -count=1 ./internal/proctest -processes
 	go test -count=1 ./internal/doortest -programs
+	go -C internal/doortest/clients test -count=1 ./...
 	go -C docs/examples/websocket test $(RACE) ./...
 	go -C deploy/test test -count=1 -v ./...
 
@@ -41,6 +42,7 @@ race: programs ## Run all tests anew, in random order, and insist on the race de
 	go test -count=1 -run TestModel ./ring/handover # all seeds: the detector allows for few
 	go test -count=1 ./internal/proctest -processes # alone: the nodes need the machine
 	go test -count=1 ./internal/doortest -programs  # likewise
+	go -C internal/doortest/clients test -count=1 ./...
 	go -C docs/examples/websocket test -race -count=1 ./...
 	go -C deploy/test test -race -count=1 -v ./...
 
@@ -62,6 +64,9 @@ bench-once: ## Run every benchmark once for BENCHTIME, 10ms if not given: do the
 
 instructions: ## Compare the instructions of a take with bench/instructions.txt; needs valgrind
 	@.ci/instructions.sh
+
+gubernator-client: ## Ask a real node with Gubernator's own client, which takes minutes to compile
+	go -C internal/doortest/clients/gubernator test -count=1 -v ./...
 
 chaos: ## Break real clusters in every way, five times, for about 15 minutes; as root also their networks
 	go test -count=1 -run TestModel ./ring/handover -seeds=200000 -timeout 10m

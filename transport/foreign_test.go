@@ -41,7 +41,7 @@ func TestSizesOfMessages(t *testing.T) {
 		t.Errorf("4 MiB to another door = %v, %v, want its length", length.GetValue(), err)
 	}
 	err := conn.Invoke(t.Context(), "/foreign.Door/Length", wrapperspb.String(long+"xx"), &length)
-	if want := "larger than max (4194305 vs. 4194304)"; status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), want) {
+	if want := "larger than max (4194306 vs. 4194304)"; status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), want) {
 		t.Errorf("more than that = %v, want %q", err, want)
 	}
 	api := limitpb.NewLimiterClient(conn)

@@ -73,8 +73,12 @@ func TestEnvoy(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if passed.Load() != 100 {
-		t.Errorf("%d of 180 calls at three nodes passed, want the 100 of the limit", passed.Load())
+	var alone float64 // decided without the owner, which may have counted them a moment later: the machine may be busy
+	for _, n := range nodes {
+		alone += metric(t, n, "bucketring_envoy_degraded_total")
+	}
+	if off := float64(passed.Load() - 100); off > alone || -off > alone {
+		t.Errorf("%d of 180 calls at three nodes passed, want the 100 of the limit; %v were decided without its owner", passed.Load(), alone)
 	}
 	conn := dialGRPC(t, nodes[0].at("grpc"))
 	over := askEnvoy(t, conn, "gateway", descriptor("account", "a1"), descriptor("account", "a2")).GetStatuses()

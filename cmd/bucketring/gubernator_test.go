@@ -27,7 +27,7 @@ func rateLimits(t *testing.T, addr string, items ...*pb.RateLimitReq) []*pb.Rate
 // the owner of a key as they always did: by who names none.
 func TestGubernatorClients(t *testing.T) {
 	t.Parallel()
-	nodes, _ := startCluster(t, 3)
+	nodes, _ := startCluster(t, 3, exactly...)
 	for name, behavior := range map[string]pb.Behavior{"plain": 0, "global": pb.Behavior_GLOBAL} {
 		t.Run(name, func(t *testing.T) {
 			var passed atomic.Int64

@@ -69,7 +69,7 @@ func (c *call) look(asks []*ask) error {
 
 // giveBack takes back what was charged, in the window in which it was.
 func (c *call) giveBack(asks []*ask) {
-	ctx, cancel := c.within(giveBackWithin, reserved/2)
+	ctx, cancel := c.within(c.bounds.giveBack, reserved/2)
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, a := range asks {
@@ -99,7 +99,7 @@ func (a *ask) signed() int64 {
 // all does something for every descriptor: for those with different counters at the same
 // time, for those of one counter one after the other.
 func (c *call) all(asks []*ask, do func(context.Context, *ask)) error {
-	ctx, cancel := c.within(countWithin, reserved)
+	ctx, cancel := c.within(c.bounds.count, reserved)
 	defer cancel()
 	counters := map[string][]*ask{}
 	for _, a := range asks {
@@ -107,7 +107,7 @@ func (c *call) all(asks []*ask, do func(context.Context, *ask)) error {
 	}
 	together(counters, func(same []*ask) {
 		for i, a := range same {
-			if i > 0 && time.Since(c.began) > giveBackWithin {
+			if i > 0 && time.Since(c.began) > c.bounds.giveBack {
 				a.err = errLate
 				return
 			}
@@ -193,7 +193,7 @@ func (c *call) step(ctx context.Context, a *ask, ch change) (reading, error) {
 // which a node that cannot ask the owner has a part. What is given back meanwhile is lost,
 // and looks at what there is.
 func (c *call) decide(a *ask, ch change) {
-	ctx, cancel := context.WithTimeout(c.ctx, localWithin)
+	ctx, cancel := context.WithTimeout(c.ctx, c.bounds.local)
 	defer cancel()
 	window := min(a.limit.window(), int64(bucketring.MaxPer/time.Second))
 	req := bucketring.Request{

@@ -37,3 +37,13 @@ func Figures(limit uint32, ratio float64, shadow bool, before, hits int64) RuleS
 
 func hitsOf(n int64) hits            { return hits{n: n} }
 func limitOf(requests uint32) *limit { return &limit{requests: requests, unit: policy.UnitHour} }
+
+// Patient gives calls a minute, for tests that run in real time, on machines that stand still
+// now and then.
+func (s *Server) Patient() *Server {
+	s.bounds = bounds{time.Minute, time.Minute, time.Minute}
+	return s
+}
+
+// Prompt is the opposite of Patient, which it ends.
+func (s *Server) Prompt() { s.bounds = envoysBounds }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"os"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -72,15 +71,13 @@ func FuzzRequest(f *testing.F) {
 		limiter.set = set
 		s := envoyrls.New(envoyrls.Config{Limiter: limiter, Policies: func() *policy.Set { return set }, Settings: envoyrls.Settings{
 			AllOrNothing: flags&1 != 0, DynamicMetadata: flags&2 != 0, ResponseHeaders: envoyrls.Switch(flags >> 2 % 3), Metrics: flags&16 != 0, Shadow: flags&32 != 0,
-		}})
-		began := time.Now()
+		}}).Patient()
 		resp, err := s.ShouldRateLimit(context.Background(), &req)
-		late := time.Since(began) >= 8*time.Millisecond // a machine that stands still uses up what a call has
 		if s.Stats().Panics > 0 {
 			t.Fatal("the call panicked")
 		}
 		if err != nil {
-			if status.Code(err) != codes.InvalidArgument && !(late && status.Code(err) == codes.Unavailable) {
+			if status.Code(err) != codes.InvalidArgument {
 				t.Errorf("ShouldRateLimit = %v, want an answer or INVALID_ARGUMENT", err)
 			}
 			return

@@ -196,7 +196,7 @@ func open(t testing.TB, settings envoyrls.Settings, texts ...string) *door {
 	}
 	d := &door{counters: newCounters(), t: t}
 	d.set = set
-	d.Server = envoyrls.New(envoyrls.Config{Limiter: d.counters, Policies: func() *policy.Set { return d.set }, Settings: settings})
+	d.Server = envoyrls.New(envoyrls.Config{Limiter: d.counters, Policies: func() *policy.Set { return d.set }, Settings: settings}).Patient()
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(4 << 20))
 	d.Register(server)

@@ -27,7 +27,7 @@ type part struct {
 // native answers a call to a policy.
 func (c *call) native() (*rls.RateLimitResponse, error) {
 	parts := c.parts()
-	ctx, cancel := c.within(countWithin, reserved)
+	ctx, cancel := c.within(c.bounds.count, reserved)
 	defer cancel()
 	alone := len(parts) == 1 || c.p.Each()
 	if !alone {
@@ -126,7 +126,7 @@ func refused(parts []*part) bool {
 // undo gives back what was taken for a call that is refused after all: somebody came between
 // the look and the take. What cannot be given back in time stays taken, leases until they end.
 func (c *call) undo(parts []*part) {
-	ctx, cancel := c.within(giveBackWithin, reserved/2)
+	ctx, cancel := c.within(c.bounds.giveBack, reserved/2)
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, p := range parts {

@@ -52,6 +52,7 @@ type Server struct {
 	rls.UnimplementedRateLimitServiceServer // for what a later version of the service may have
 
 	cfg     Config
+	bounds  bounds
 	counter Counter // nil if the Limiter is none
 	counts  counts
 	logged  atomic.Int64 // the Unix second of the last panic that was logged
@@ -72,7 +73,7 @@ func New(cfg Config) *Server {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.Settings = cfg.Settings.withDefaults()
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, bounds: envoysBounds}
 	s.counter, _ = cfg.Limiter.(Counter)
 	return s
 }
@@ -81,19 +82,22 @@ func New(cfg Config) *Server {
 // are larger too, or the error for them is not the one that clients expect.
 func (s *Server) Register(r grpc.ServiceRegistrar) { rls.RegisterRateLimitServiceServer(r, s) }
 
-// Bounds in time of one call. Envoy's default is to wait for 20 ms.
-const (
-	// countWithin is what counters have, wherever they are.
-	countWithin = 10 * time.Millisecond
-	// localWithin is what this node has to decide by itself. A node does that at once if its
+// Bounds in time of one call, since it began. Envoy's default is to wait for 20 ms.
+type bounds struct {
+	// count is what counters have, wherever they are.
+	count time.Duration
+	// local is what this node has to decide by itself. A node does that at once if its
 	// caller gives it a millisecond.
-	localWithin = time.Millisecond
-	// giveBackWithin is when at the latest charges must have been given back.
-	giveBackWithin = 14 * time.Millisecond
-	// reserved is how much earlier than the caller's deadline counters must answer: it has
-	// room for localWithin and the way back.
-	reserved = 2 * time.Millisecond
-)
+	local time.Duration
+	// giveBack is when at the latest charges must have been given back.
+	giveBack time.Duration
+}
+
+var envoysBounds = bounds{count: 10 * time.Millisecond, local: time.Millisecond, giveBack: 14 * time.Millisecond}
+
+// reserved is how much earlier than the caller's deadline counters must answer: it has room
+// for bounds.local and the way back.
+const reserved = 2 * time.Millisecond
 
 // A call is one that is being answered.
 type call struct {

@@ -97,6 +97,7 @@ func TestOwnerAway(t *testing.T) {
 	} {
 		for _, settings := range []envoyrls.Settings{{}, {AllOrNothing: true}} {
 			d := open(t, settings, domain)
+			d.Prompt()
 			d.fail = func(ctx context.Context, req *bucketring.Request) error {
 				if req.Verb == bucketring.VerbStep {
 					return fail(ctx, req)

@@ -120,7 +120,7 @@ func (c *counting) Take(ctx context.Context, req bucketring.Request) (bucketring
 func TestStepsAreCounted(t *testing.T) {
 	limiter := &counting{counters: newCounters(), told: map[bool]int{}}
 	limiter.set = domainSet(t)
-	s := envoyrls.New(envoyrls.Config{Limiter: limiter, Policies: func() *policy.Set { return limiter.set }})
+	s := envoyrls.New(envoyrls.Config{Limiter: limiter, Policies: func() *policy.Set { return limiter.set }}).Patient()
 	ask := func(descriptors string) {
 		if _, err := s.ShouldRateLimit(context.Background(), parseRequest(t, request(descriptors))); err != nil {
 			t.Fatal(err)

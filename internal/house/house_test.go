@@ -185,3 +185,19 @@ func TestLinksInDocs(t *testing.T) {
 		t.Errorf("no README.md: it is where readers begin, and where links are")
 	}
 }
+
+// TestNoProgramIsCommitted: what go build leaves behind is no source.
+func TestNoProgramIsCommitted(t *testing.T) {
+	const most = 1 << 20 // bytes
+	cmd := exec.Command("git", "ls-files", "-z")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Skipf("skipped: git cannot list the files here: %v", err)
+	}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		if info, err := os.Stat(filepath.Join(root, name)); err == nil && info.Size() > most {
+			t.Errorf("%s has %d bytes, at most %d are committed", name, info.Size(), most)
+		}
+	}
+}

@@ -157,7 +157,9 @@ type Request struct {
 	Token string
 	// Version orders VerbSet; 0 is above every earlier one.
 	Version int64
-	// Args are what VerbStep tells the Step, at most MaxNumbers.
+	// Args are what VerbStep tells the Step, at most MaxNumbers. With a Namespace two of them
+	// are an amount and seconds, which a take puts in the place of every rate of the policy.
+	// Only doors have them: the public API carries none.
 	Args []int64
 	// Charges are what a node has resolved a call with a policy to; callers leave
 	// it nil. All charges of one Request are counted at one node. With Each, every

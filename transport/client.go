@@ -80,6 +80,8 @@ func sendable(req *bucketring.Request) error {
 	switch {
 	case req.Verb > bucketring.VerbUsage:
 		return bucketring.Invalidf("unknown verb %d", req.Verb)
+	case req.Args != nil:
+		return bucketring.Invalidf("arguments are for doors of a node: a client has none")
 	case req.Verb == bucketring.VerbSettle && len(req.IDs) != 1:
 		return bucketring.Invalidf("%d ids to settle: give one reservation", len(req.IDs))
 	case !utf8.ValidString(req.Key):

@@ -227,4 +227,8 @@ func TestStepOutside(t *testing.T) {
 	if _, err := api.Take(context.Background(), bucketring.StepRequest(7, "k")); !errors.Is(err, bucketring.ErrInvalid) {
 		t.Errorf("a step through the public API = %v, want ErrInvalid", err)
 	}
+	override := bucketring.Request{Namespace: "shop", Cost: 1, Args: []int64{5, 60}}
+	if _, err := api.Take(context.Background(), override); !errors.Is(err, bucketring.ErrInvalid) {
+		t.Errorf("arguments through the public API = %v, want ErrInvalid: they would be lost", err)
+	}
 }

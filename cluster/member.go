@@ -124,7 +124,7 @@ func parseRecord(b []byte) (record, error) {
 		r.api = binary.BigEndian.Uint16(b)
 	}
 	switch {
-	case !ok1 || !ok2:
+	case !ok1 || !ok2 || len(b) == 1:
 		return record{}, errShort
 	case r.state < StateJoining || r.state > stateLeaf:
 		return record{}, fmt.Errorf("record has unknown state %d", r.state)

@@ -74,7 +74,6 @@ var modules = map[string]string{
 	"advancedtls":      "google.golang.org/grpc/security/advancedtls",
 	"protobuf":         "google.golang.org/protobuf",
 	"errdetails":       "google.golang.org/genproto/googleapis/rpc/errdetails", // RetryInfo, which gRPC clients know
-	"go-control-plane": "github.com/envoyproxy/go-control-plane/envoy",
 	"go-chart":         "github.com/wcharczuk/go-chart/v2",
 	"client_golang":    "github.com/prometheus/client_golang",
 	"hdrhistogram":     "github.com/HdrHistogram/hdrhistogram-go",

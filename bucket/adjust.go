@@ -18,7 +18,7 @@ import (
 // same limit, with the state of b as it is now. If the new bucket is to replace
 // b, the caller seals b first.
 func (b *bucket) adjusted(r *rule, now Now) *bucket {
-	to := newBucket(r, b.hash(), b.key, now, 0)
+	to := newBucket(r, b.hash(), b.key(), now, 0)
 	switch {
 	case r.limit.Kind == bucketring.KindLevel:
 		b.wide.mu.Lock()

@@ -73,7 +73,7 @@ type Result struct {
 const sealed = 1 << 63
 
 // A bucket is one counter. Key and rule never change: another amount makes
-// another bucket, which takes over the state of this one.
+// another bucket, which takes over the state of this one. The key stands behind it: key.go.
 type bucket struct {
 	// word is the state as the rule's form lays it out, and the seal. Takers
 	// change it by compare-and-swap; whoever holds the partition's lock may set
@@ -81,21 +81,16 @@ type bucket struct {
 	word atomic.Uint64
 	wide *wide // the state where one word does not hold it, else nil
 	rule *rule
-	tag  atomic.Uint64 // the hash, and whether changes.go has noted the bucket
-	key  string
+	tag  atomic.Uint64 // the hash, how long the key is, and whether changes.go has noted the bucket
 }
 
-// noted is the bit of a tag that no hash has.
-const noted = 1 << 63
-
-func (b *bucket) hash() uint64 { return b.tag.Load() &^ noted }
+func (b *bucket) hash() uint64 { return b.tag.Load() & hashMask }
 
 // newBucket returns the counter of a key, with spent of its tokens gone if it is
 // a rate. It keeps a copy of the key.
 func newBucket(r *rule, hash uint64, key string, now Now, spent int64) *bucket {
-	b := bucketFor(key)
+	b := bucketFor(hash, key)
 	b.rule = r
-	b.tag.Store(hash)
 	if r.form == formWide {
 		b.wide = newWide(r)
 	}

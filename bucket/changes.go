@@ -127,10 +127,10 @@ func (t *Table) changedLocked(p *part, notes []note, now Now) *State {
 			s.Reserved = append(s.Reserved, reservedAs(n.id, p.reserved[n.id]))
 			continue
 		}
-		b := p.find(n.b.hash(), &Counter{Key: n.b.key, Limit: &n.b.rule.limit})
+		b := p.find(n.b.hash(), &Counter{Key: n.b.key(), Limit: &n.b.rule.limit})
 		switch {
 		case b == nil: // dropped, so it is as if it had never been
-			b = newBucket(n.b.rule, n.b.hash(), n.b.key, now, 0)
+			b = newBucket(n.b.rule, n.b.hash(), n.b.key(), now, 0)
 		case b != n.b && b.tag.Load()&noted != 0:
 			continue // it is noted itself, for the next time
 		}

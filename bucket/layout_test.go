@@ -11,7 +11,7 @@ import (
 
 // TestLayout: 10 million keys are to fit a gigabyte.
 func TestLayout(t *testing.T) {
-	if got, want := bucket.BucketSize, uintptr(64); got > want {
+	if got, want := bucket.BucketSize, uintptr(32); got > want {
 		t.Errorf("a bucket has %d bytes, want at most %d", got, want)
 	}
 }

@@ -142,7 +142,7 @@ func (p *part) recordLocked(b *bucket, now Now) Record {
 	forks := p.forks[b]
 	own := b.rule.unfold(b.total(now), forks, now)
 	own.Lineage, own.Gen, own.Seq = p.lineage, p.gen, p.seq
-	return Record{Limit: &b.rule.limit, Key: b.key, Marks: JoinMarks(forks, []Mark{own})}
+	return Record{Limit: &b.rule.limit, Key: b.key(), Marks: JoinMarks(forks, []Mark{own})}
 }
 
 // eachLocked calls do with each bucket.

@@ -42,13 +42,13 @@ func (p *part) find(hash uint64, c *Counter) *bucket {
 	if slots == nil {
 		return nil
 	}
-	mask := uint64(len(*slots) - 1)
+	mask, tag := uint64(len(*slots)-1), tagOf(hash, c.Key)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		b := (*slots)[i].Load()
 		if b == nil {
 			return nil // a quarter of the slots is free, so this is reached
 		}
-		if b.hash() == hash && b.key == c.Key && b.rule.limit.SameCounter(c.Limit) {
+		if b.tag.Load()&^noted == tag && b.key() == c.Key && b.rule.limit.SameCounter(c.Limit) {
 			return b
 		}
 	}

@@ -83,7 +83,7 @@ func (t *Table) reserve(op *Op, c Counter, now Now) Result {
 	b := p.find(hash, &c)
 	switch {
 	case b != nil:
-		r.key = b.key
+		r.key = b.key()
 	case op.N > 0: // charged at a counter that it shares
 		return res
 	default:

@@ -198,7 +198,7 @@ func (t *Table) hash(c *Counter) uint64 {
 	if l.Zone != "" {
 		limit ^= maphash.String(t.seed, l.Zone)
 	}
-	return (maphash.String(t.seed, c.Key) ^ scatter(limit)) &^ noted
+	return (maphash.String(t.seed, c.Key) ^ scatter(limit)) & hashMask
 }
 
 // scatter is the last step of SplitMix64 (Steele, Lea, Flood, 2014). Callers
@@ -346,13 +346,13 @@ func (t *Table) lacks(size int64) bool {
 }
 
 const (
-	bucketSize = 64 // a bucket and its slot, in bytes
+	bucketSize = 48 // a bucket and its slot, in bytes
 	wideSize   = 192
 )
 
 // size estimates the memory of a bucket in bytes.
 func (b *bucket) size() int64 {
-	size := int64(bucketSize + (len(b.key)+15)&^15)
+	size := int64(bucketSize + (len(b.key())+15)&^15)
 	if b.wide != nil {
 		size += wideSize + int64(len(b.wide.slots.counts))*8
 		if b.rule.limit.Kind == bucketring.KindRegister {

@@ -68,7 +68,7 @@ func TestRunHurriesWhenNearlyFull(t *testing.T) {
 	tests := []struct {
 		name          string
 		keys, maxKeys int
-		maxBytes      int64 // a key needs 80
+		maxBytes      int64 // a key needs 64
 		quick         bool
 	}{
 		{"no bound", 1000, 0, 0, false},
@@ -76,8 +76,8 @@ func TestRunHurriesWhenNearlyFull(t *testing.T) {
 		{"85 % of the keys", 850, 1000, 0, false},
 		{"all of few keys", 50, 50, 0, true},
 		{"84 % of few keys", 42, 50, 0, false},
-		{"all of the bytes", 1000, 0, 80_000, true},
-		{"half of the bytes", 1000, 0, 160_000, false},
+		{"all of the bytes", 1000, 0, 64_000, true},
+		{"half of the bytes", 1000, 0, 128_000, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

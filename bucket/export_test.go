@@ -33,14 +33,14 @@ func FormOf(l bucketring.Limit) Form {
 }
 
 // HashOf returns the place of a counter, to look at how places spread.
-func (t *Table) HashOf(c Counter) uint64 { return t.hash(&c) }
+func (t *Table) HashOf(c Counter) uint64 { return t.hash(c.Key, c.Limit) }
 
 // SealInPlace seals a counter and leaves it in the table, as a call can meet it
 // while another one replaces it. Busy reports whether somebody holds the lock of
 // the counter's partition; Replace ends what SealInPlace began.
 func (t *Table) SealInPlace(c Counter, now Now) (busy func() bool, replace func()) {
 	p := &t.parts[c.Partition]
-	old := p.find(t.hash(&c), &c)
+	old := p.find(t.hash(c.Key, c.Limit), &c)
 	old.seal()
 	busy = func() bool {
 		if !p.mu.TryLock() {
@@ -60,7 +60,7 @@ func (t *Table) SealInPlace(c Counter, now Now) (busy func() bool, replace func(
 // Hold looks a counter up as a call does, and returns what charges it later. ok
 // says whether the charge counts.
 func (t *Table) Hold(c Counter) (take func(now Now, n int64) (ok bool)) {
-	b := t.parts[c.Partition].find(t.hash(&c), &c)
+	b := t.parts[c.Partition].find(t.hash(c.Key, c.Limit), &c)
 	return func(now Now, n int64) bool {
 		return b.do(&Op{N: n}, now, new(Result))
 	}

@@ -81,7 +81,7 @@ func valid(l *bucketring.Limit) bool {
 // latest.
 func (t *Table) joinRecordLocked(p *part, partition uint32, r *Record, now Now) {
 	c := Counter{Partition: partition, Key: r.Key, Limit: r.Limit}
-	hash := t.hash(&c)
+	hash := t.hash(c.Key, c.Limit)
 	old, rule := p.find(hash, &c), t.rules.get(*r.Limit)
 	if old != nil {
 		rule = old.rule
@@ -166,7 +166,7 @@ func (r *rule) remembered(marks []Mark, now Now) []Mark {
 // known in two places lasts as long as the longer.
 func (t *Table) joinLeasesLocked(p *part, partition uint32, r *Record, now Now) {
 	c := Counter{Partition: partition, Key: r.Key, Limit: r.Limit}
-	hash := t.hash(&c)
+	hash := t.hash(c.Key, c.Limit)
 	b := p.find(hash, &c)
 	marks := JoinMarks(nil, r.Marks)
 	if own, others := markOf(marks, p.lineage); own != nil && p.knows(own) {
@@ -221,7 +221,7 @@ func (t *Table) joinReservedLocked(p *part, partition uint32, r *Reserved, now N
 	case known == nil:
 		limit := t.limits.share(r.Limit)
 		fresh := &reservation{
-			limit: limit, hash: t.hash(&Counter{Key: r.Key, Limit: limit}), key: strings.Clone(r.Key), window: r.Window,
+			limit: limit, hash: t.hash(r.Key, limit), key: strings.Clone(r.Key), window: r.Window,
 			until: r.Until, full: r.Full, charged: r.Charged, settled: r.Settled,
 		}
 		t.keepLocked(p, r.ID, fresh, now)

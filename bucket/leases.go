@@ -43,7 +43,7 @@ func newLeases() *leases {
 
 // lease carries out a call at a concurrency limit.
 func (t *Table) lease(op *Op, c Counter, now Now) Result {
-	hash, p := t.hash(&c), &t.parts[c.Partition]
+	hash, p := t.hash(c.Key, c.Limit), &t.parts[c.Partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed.Load() {

@@ -60,7 +60,7 @@ func (r *reservation) size() int64 { return reservationSize + int64(len(r.key)+1
 
 // reserve is a take with an ID, or a look at what it would get.
 func (t *Table) reserve(op *Op, c Counter, now Now) Result {
-	hash, p := t.hash(&c), &t.parts[c.Partition]
+	hash, p := t.hash(c.Key, c.Limit), &t.parts[c.Partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed.Load() {
@@ -161,7 +161,7 @@ func (t *Table) forgetOldLocked(p *part, now Now) {
 // unreserve is a refund with an ID: it gives back what stands for the reservation
 // and forgets it. An unknown id gives nothing back.
 func (t *Table) unreserve(op *Op, c Counter, now Now) Result {
-	hash, p := t.hash(&c), &t.parts[c.Partition]
+	hash, p := t.hash(c.Key, c.Limit), &t.parts[c.Partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed.Load() {
@@ -233,7 +233,7 @@ func (t *Table) force(op *Op, c Counter, now Now) Result {
 	if p.closed.Load() {
 		return Result{Away: true}
 	}
-	r := &reservation{limit: c.Limit, hash: t.hash(&c), key: strings.Clone(c.Key)}
+	r := &reservation{limit: c.Limit, hash: t.hash(c.Key, c.Limit), key: strings.Clone(c.Key)}
 	settle := Op{Verb: bucketring.VerbSettle, N: op.N, Window: op.Window}
 	_, res := t.settleLocked(p, r, &settle, call{settle, c, now})
 	return res

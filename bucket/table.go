@@ -115,12 +115,12 @@ func (t *Table) Do(verb bucketring.Verb, c Counter, now Now, n int64) (res Resul
 	return res
 }
 
-// TryTake takes n ≥ 0 tokens of a rate from a counter that is here and exists under the
-// limit's amount. It reports whether that was so and res has the answer; else it has done
-// nothing. Such a limit is valid, except for what does not matter for counting: it was
+// TryTake takes n ≥ 0 tokens of a rate from a counter at its place, if it is here and exists
+// under the limit's amount. It reports whether that was so and res has the answer; else it has
+// done nothing. Such a limit is valid, except for what does not matter for counting: it was
 // looked at when the counter was made.
-func (t *Table) TryTake(c *Counter, now Now, n int64, res *Result) (done bool) {
-	_, done = t.try(t.hash(c), &Op{N: n}, c, now, res)
+func (t *Table) TryTake(at Place, key string, l *bucketring.Limit, now Now, n int64, res *Result) (done bool) {
+	_, done = t.try(at.hash, &Op{N: n}, &Counter{Partition: at.part, Key: key, Limit: l}, now, res)
 	return done
 }
 
@@ -152,7 +152,7 @@ func (t *Table) do(op *Op, c Counter, now Now, res *Result) {
 	case op.Verb > bucketring.VerbReset && c.Limit.Kind == bucketring.KindRate:
 		op.Verb, op.N = bucketring.VerbPeek, 0 // only levels have more verbs
 	}
-	hash := t.hash(&c)
+	hash := t.hash(c.Key, c.Limit)
 	p := &t.parts[c.Partition]
 	for {
 		b, done := t.try(hash, op, &c, now, res)
@@ -191,14 +191,13 @@ func (t *Table) try(hash uint64, op *Op, c *Counter, now Now, res *Result) (b *b
 }
 
 // hash places a counter within its partition.
-func (t *Table) hash(c *Counter) uint64 {
-	l := c.Limit
+func (t *Table) hash(key string, l *bucketring.Limit) uint64 {
 	limit := uint64(l.Window()) | uint64(l.Precision)<<55 | uint64(l.Align)<<58 | uint64(l.Algorithm)<<60 | uint64(l.Kind)<<62
 	limit ^= t.salt ^ l.ID*0x9e3779b97f4a7c15 // odd, so that all IDs stay apart
 	if l.Zone != "" {
 		limit ^= maphash.String(t.seed, l.Zone)
 	}
-	return (maphash.String(t.seed, c.Key) ^ scatter(limit)) & hashMask
+	return (maphash.String(t.seed, key) ^ scatter(limit)) & hashMask
 }
 
 // scatter is the last step of SplitMix64 (Steele, Lea, Flood, 2014). Callers

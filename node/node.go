@@ -235,7 +235,8 @@ func (n *Node) Policies() *policy.Set { return n.policies.Load() }
 // Take decides req here if this node owns the key, else at the owner. If that
 // one cannot be asked in time, the limits' Unavailable mode decides.
 func (n *Node) Take(ctx context.Context, req bucketring.Request) (d bucketring.Decision, err error) {
-	if isUsual(&req) && ctx.Err() == nil && n.local.takeUsual(n.local.clock.now(), n.local.placer.Key("", req.Key), &req, &d) {
+	if isUsual(&req) && ctx.Err() == nil &&
+		n.local.takeUsual(n.local.clock.now(), n.local.placeOf(n.local.placer.Key("", req.Key), &req), &req, &d) {
 		return d, nil
 	}
 	if byID(req.Verb) || req.Namespace != "" {

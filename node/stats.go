@@ -135,8 +135,8 @@ type door struct {
 type outcomes [8][2]atomic.Int64
 
 // Door returns the node as a Limiter whose decisions are counted under a name
-// such as "http". Call it once for each listener. The Limiter has Now and TakeNow, as the
-// node has, Begin, for calls that nobody waits for, and Count.
+// such as "http". Call it once for each listener. The Limiter has Now, TakeNow
+// and TakeEachNow, as the node has, Begin, for calls that nobody waits for, and Count.
 func (n *Node) Door(name string) bucketring.Limiter {
 	d := &door{node: n, name: name}
 	n.doors.mu.Lock()
@@ -186,13 +186,31 @@ func (d *door) TakeNow(now int64, req *bucketring.Request, decision *bucketring.
 	if !d.node.TakeNow(now, req, decision) {
 		return false
 	}
+	d.tookNow(now, req, decision)
+	return true
+}
+
+// TakeEachNow is Node.TakeEachNow, counted.
+func (d *door) TakeEachNow(reqs []*bucketring.Request, ds []bucketring.Decision, done []bool) {
+	for first := 0; first < len(reqs); first += together {
+		last := min(first+together, len(reqs))
+		now := d.node.takeTogether(reqs[first:last], ds[first:last], done[first:last])
+		for i := first; i < last; i++ {
+			if done[i] && reqs[i] != nil {
+				d.tookNow(now, reqs[i], &ds[i])
+			}
+		}
+	}
+}
+
+// tookNow counts a decision that was made at once.
+func (d *door) tookNow(now int64, req *bucketring.Request, decision *bucketring.Decision) {
 	if req.Verb == bucketring.VerbStep {
-		return true // its door knows what it means: see Count
+		return // its door knows what it means: see Count
 	}
 	if d.counts.add(decision)%timedEach == 1 && d.node.cfg.Observe != nil {
 		d.node.cfg.Observe(PathOwned, time.Duration(d.node.Now()-now))
 	}
-	return true
 }
 
 // outcomes returns where a decision is counted.

@@ -32,20 +32,65 @@ func (n *Node) TakeNow(now int64, req *bucketring.Request, d *bucketring.Decisio
 	if req.Namespace != "" || req.Verb > bucketring.VerbReset && req.Verb != bucketring.VerbStep {
 		return false
 	}
-	hash := n.local.placer.Key("", req.Key)
-	if isUsual(req) && n.local.takeUsual(n.local.clock.at(now), hash, req, d) {
+	return n.takeNow(n.local.clock.at(now), n.local.placer.Key("", req.Key), req, d)
+}
+
+func (n *Node) takeNow(now bucket.Now, hash uint64, req *bucketring.Request, d *bucketring.Decision) (done bool) {
+	if isUsual(req) && n.local.takeUsual(now, n.local.placeOf(hash, req), req, d) {
 		return true
 	}
 	if leases(req.Limits) || n.local.checkInline(req) != nil {
 		return false // Take says what is wrong
 	}
-	return n.local.decideAt(n.local.clock.at(now), hash, req, d) || n.local.spend(hash, req, d) || n.local.remember(hash, req, d)
+	return n.local.decideAt(now, hash, req, d) || n.local.spend(hash, req, d) || n.local.remember(hash, req, d)
+}
+
+// together is how many calls are looked up at once, and share a reading of the clock: more
+// would make decisions of a node that is paused among them too old.
+const together = 8
+
+// TakeEachNow is TakeNow for calls that came together, of those that are not nil, in their
+// order: ds and done are as long as reqs. It fetches the counters of several calls from memory
+// at once, which takes as long as for one. It reads the clock itself.
+func (n *Node) TakeEachNow(reqs []*bucketring.Request, ds []bucketring.Decision, done []bool) {
+	for first := 0; first < len(reqs); first += together {
+		last := min(first+together, len(reqs))
+		n.takeTogether(reqs[first:last], ds[first:last], done[first:last])
+	}
+}
+
+// takeTogether is TakeEachNow for a few calls. It returns its reading of the clock.
+func (n *Node) takeTogether(reqs []*bucketring.Request, ds []bucketring.Decision, done []bool) (now int64) {
+	var places [together]bucket.Place // of usual calls; the others have one that is never used
+	l := n.local
+	at := l.clock.now()
+	for i, req := range reqs {
+		if req != nil && isUsual(req) {
+			places[i] = l.placeOf(l.placer.Key("", req.Key), req)
+		}
+	}
+	l.table.Fetch(places[:len(reqs)])
+	for i, req := range reqs {
+		switch {
+		case req == nil:
+		case isUsual(req) && l.takeUsual(at, places[i], req, &ds[i]):
+			done[i] = true
+		default:
+			done[i] = n.TakeNow(at.Mono, req, &ds[i])
+		}
+	}
+	return at.Mono
+}
+
+// placeOf returns where a usual call is counted.
+func (l *Local) placeOf(hash uint64, req *bucketring.Request) bucket.Place {
+	return l.table.Place(ring.Partition(hash), req.Key, &req.Limits[0])
 }
 
 // takeUsual decides such a call into d, which is empty, if its counter is here already and
 // nothing else is to be thought of. Else it has done nothing.
-func (l *Local) takeUsual(now bucket.Now, hash uint64, req *bucketring.Request, d *bucketring.Decision) (done bool) {
-	limit, part := &req.Limits[0], ring.Partition(hash)
+func (l *Local) takeUsual(now bucket.Now, at bucket.Place, req *bucketring.Request, d *bucketring.Decision) (done bool) {
+	limit, part := &req.Limits[0], at.Partition()
 	switch {
 	case !l.sure.is(now):
 		return false
@@ -57,8 +102,7 @@ func (l *Local) takeUsual(now bucket.Now, hash uint64, req *bucketring.Request, 
 		return false
 	}
 	var res bucket.Result
-	counter := bucket.Counter{Partition: part, Key: req.Key, Limit: limit}
-	if !l.table.TryTake(&counter, now, req.Cost, &res) || !res.Allowed && limit.Accuracy == bucketring.Strict {
+	if !l.table.TryTake(at, req.Key, limit, now, req.Cost, &res) || !res.Allowed && limit.Accuracy == bucketring.Strict {
 		return false // a strict denial is decided once more: see apart
 	}
 	show(&d.LimitState, limit, &res, now)

@@ -4,7 +4,6 @@ package transport
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -12,7 +11,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/transport/limitpb"
 )
 
@@ -23,13 +21,7 @@ const answerSize = 128
 type batch struct {
 	in packed // limitpb.TakeBatchRequest
 	streamCalls
-	made []outcome
-}
-
-// An outcome is what came of a request.
-type outcome struct {
-	d   bucketring.Decision
-	err error
+	made prompts
 }
 
 func newBatch(s *Server) *batch {
@@ -39,8 +31,8 @@ func newBatch(s *Server) *batch {
 // forget lets go of what the last call had.
 func (b *batch) forget() {
 	b.streamCalls.forget()
-	clear(b.made)
-	b.made, b.in.raw = b.made[:0], keptBytes(b.in.raw)
+	b.made.reset(0)
+	b.in.raw = keptBytes(b.in.raw)
 }
 
 // handleBatch is the generated handler of TakeBatch, but for the types of its messages.
@@ -93,15 +85,10 @@ func (s *Server) takeBatch(ctx context.Context, batch *batch) ([]byte, error) {
 	if batch.count > maxBatch {
 		return nil, status.Errorf(codes.OutOfRange, "%d requests in a batch, at most %d are allowed: send several batches", batch.count, maxBatch)
 	}
-	batch.made = slices.Grow(batch.made, len(batch.calls))[:len(batch.calls)]
-	made, waiting := batch.made, map[string][]int(nil) // by key
-	var now int64
-	for i := range batch.calls {
-		if i%sameMoment == 0 {
-			now = s.now()
-		}
-		done, err := s.takeNow(now, &batch.calls[i], &made[i].d)
-		if made[i].err = err; done {
+	made, waiting := &batch.made, map[string][]int(nil) // by key
+	s.takeEachNow(batch.calls, made)
+	for i, done := range made.done {
+		if done {
 			continue
 		}
 		if waiting == nil {
@@ -113,15 +100,15 @@ func (s *Server) takeBatch(ctx context.Context, batch *batch) ([]byte, error) {
 	for _, of := range waiting {
 		deciding.Go(func() {
 			for _, i := range of {
-				made[i].d, made[i].err = s.takeCall(ctx, &batch.calls[i])
+				made.ds[i], made.errs[i] = s.takeCall(ctx, &batch.calls[i])
 			}
 		})
 	}
 	deciding.Wait()
-	out := make([]byte, 0, answerSize*len(made))
-	for i := range made {
+	out := make([]byte, 0, answerSize*len(made.ds))
+	for i := range made.ds {
 		b, mark := begin(out, 1)
-		out = end(appendAnswer(b, &made[i].d, made[i].err), mark)
+		out = end(appendAnswer(b, &made.ds[i], made.errs[i]), mark)
 	}
 	return out, nil
 }

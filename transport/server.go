@@ -40,20 +40,6 @@ type Server struct {
 	end    sync.Once
 }
 
-// A Prompt decides at once what needs no other node.
-type Prompt interface {
-	// Now reads the clock for TakeNow, in nanoseconds since some moment.
-	Now() int64
-	// TakeNow decides req into d, which is empty, if nothing is to be waited for. Else it
-	// has done nothing, and Take is to be called. now is a reading just before, which calls
-	// that came together may share.
-	TakeNow(now int64, req *bucketring.Request, d *bucketring.Decision) (done bool)
-	// Begin has another node decide req within the time that its caller has, 0 for as long
-	// as it takes, and tells w. req must not change until then. If nothing has begun, Take
-	// is to be called.
-	Begin(budget time.Duration, req *bucketring.Request, w bucketring.Waiter) (begun bool)
-}
-
 // NewServer returns a server whose calls limiter decides. If it is a Prompt too, a call
 // on a stream that need not wait costs no goroutine.
 func NewServer(limiter bucketring.Limiter) *Server {

@@ -38,6 +38,7 @@ type streamed struct {
 
 	reading sync.Mutex  // held while requests are taken in
 	calls   streamCalls // guarded by reading
+	decided prompts     // what came of the next few of them; guarded by reading
 	made    answers     // to the calls of a message, so far; guarded by reading
 	ended   bool        // nothing is taken in any more; guarded by reading
 
@@ -167,12 +168,13 @@ func (c *streamed) takeIn(raw []byte) error {
 		c.mu.Unlock()
 	}
 	c.made.clear()
-	var now int64
-	for i := range c.calls.calls {
-		if i%sameMoment == 0 {
-			now = c.server.now()
+	for calls := c.calls.calls; len(calls) > 0; {
+		some := calls[:min(len(calls), togetherAtMost)]
+		c.server.takeEachNow(some, &c.decided)
+		for i := range some {
+			c.begin(&some[i], &c.decided, i)
 		}
-		now = c.begin(now, &c.calls.calls[i])
+		calls = calls[len(some):]
 	}
 	c.send(&c.made)
 	if c.calls.forget(); cap(c.calls.calls) > keptCalls {
@@ -181,39 +183,27 @@ func (c *streamed) takeIn(raw []byte) error {
 	return c.stream.Context().Err()
 }
 
-// sameMoment is how many calls of a message share a reading of the clock: more would make
-// decisions of a node that is paused among them too old.
-const sameMoment = 8
+// togetherAtMost is how many calls of a message are decided before the first of them is
+// written: their decisions stay in the nearest cache.
+const togetherAtMost = 8
 
-// now reads the clock for some calls.
-func (s *Server) now() int64 {
-	if s.prompt == nil {
-		return 0
-	}
-	return s.prompt.Now()
-}
-
-// begin decides a request and notes its answer, or leaves it to a goroutine. It returns the
-// reading of the clock that the next one may share.
-func (c *streamed) begin(now int64, one *streamCall) int64 {
+// begin notes the answer to a request that is decided, or leaves it to a goroutine.
+func (c *streamed) begin(one *streamCall, decided *prompts, i int) {
 	select {
 	case c.places <- struct{}{}:
 	default: // what is decided must go before there is room
 		c.send(&c.made)
 		c.made.clear()
 		c.places <- struct{}{}
-		now = c.server.now()
 	}
-	var d bucketring.Decision
-	if done, err := c.server.takeNow(now, one, &d); done {
-		c.made.add(one.id, &d, err)
-		return now
+	if decided.done[i] {
+		c.made.add(one.id, &decided.ds[i], decided.errs[i])
+		return
 	}
 	later := &lateCall{stream: c, streamCall: *one} // its place is used again
 	if !c.server.beginLate(later) {
 		c.deciding.Go(func() { c.decide(&later.streamCall) })
 	}
-	return now
 }
 
 // A lateCall is decided by another node.
@@ -259,21 +249,6 @@ func (c *streamed) decide(one *streamCall) {
 	var a answers
 	a.add(one.id, &d, err)
 	c.send(&a)
-}
-
-// takeNow decides a take that needs no other node. If it is done, the error is one for the
-// answer.
-func (s *Server) takeNow(now int64, one *streamCall, d *bucketring.Decision) (done bool, err error) {
-	if s.prompt == nil || one.verb != int32(limitpb.Verb_TAKE) || one.invalid != nil {
-		return false, nil
-	}
-	defer func() {
-		if err != nil {
-			done = true
-		}
-	}()
-	defer s.recovered(&err)
-	return s.prompt.TakeNow(now, &one.req, d), nil
 }
 
 // takeCall decides a call. The error is one for the answer; a panic makes one too.

@@ -21,11 +21,15 @@ import (
 // A prompt owner decides at once, but for keys that begin with "slow".
 type promptOwner struct{ owner }
 
-func (o *promptOwner) Now() int64 { return 1 }
-
 func (o *promptOwner) Begin(time.Duration, *bucketring.Request, bucketring.Waiter) bool { return false }
 
-func (o *promptOwner) TakeNow(_ int64, req *bucketring.Request, d *bucketring.Decision) bool {
+func (o *promptOwner) TakeEachNow(reqs []*bucketring.Request, ds []bucketring.Decision, done []bool) {
+	for i, req := range reqs {
+		done[i] = req != nil && o.takeNow(req, &ds[i])
+	}
+}
+
+func (o *promptOwner) takeNow(req *bucketring.Request, d *bucketring.Decision) bool {
 	if len(req.Key) >= 4 && req.Key[:4] == "slow" || req.Validate() != nil {
 		return false
 	}

@@ -267,6 +267,19 @@ func cameBack(c *bucketring.Charge, reset time.Duration, since int64) bool {
 	return c.Limit.Kind == bucketring.KindRate && since >= int64(reset)
 }
 
+// looks reports whether the call only wants to know what was used: it admits nothing.
+func (c *call) looks() bool {
+	if c.verb != bucketring.VerbPeek {
+		return false
+	}
+	for i := range c.len() {
+		if c.at(i).Cost != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 func (c *call) anyStrict() bool {
 	if c.charges == nil {
 		for i := range c.limits {

@@ -96,7 +96,14 @@ func (l *Local) guarded(part uint32, c *call) bool {
 	if l.mover == nil || !l.mover.guard.closed[part].Load() {
 		return false
 	}
-	return c.anyClosed()
+	return c.anyClosed() && !c.looks()
+}
+
+// unsettled reports whether a call was answered from copies that lack, perhaps, what was
+// counted on the other side of a split. Only looks at limits that stay closed are told so:
+// of others nobody promises more.
+func (l *Local) unsettled(part uint32, c *call) bool {
+	return l.mover != nil && l.mover.guard.closed[part].Load() && c.anyClosed()
 }
 
 // anyClosed reports whether a limit of the call is closed where its count is not known.

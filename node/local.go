@@ -219,7 +219,7 @@ func (l *Local) act(hash uint64, req *bucketring.Request, d *bucketring.Decision
 	if !l.acting.Here(part) {
 		return false
 	}
-	if c := callOf(req); c.anyClosed() || !l.decideIn(l.acting, l.clock.now(), part, hash, req, d) {
+	if c := callOf(req); c.anyClosed() && !c.looks() || !l.decideIn(l.acting, l.clock.now(), part, hash, req, d) {
 		return false
 	}
 	d.Source, d.Degraded = bucketring.SourceReplica, true
@@ -250,6 +250,9 @@ func (l *Local) decideIn(table *bucket.Table, now bucket.Now, part uint32, hash 
 		l.apart(hash, &c, d)
 	}
 	d.Source, d.Node, d.Owner = bucketring.SourceOwner, l.name, l.name
+	if table == l.table && l.unsettled(part, &c) {
+		d.Source, d.Degraded = bucketring.SourceReplica, true
+	}
 	if (c.undid || givesBack(req.Verb)) && !c.away && table != l.own {
 		l.gaveBack(part, c.now)
 	}

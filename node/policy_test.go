@@ -404,3 +404,24 @@ func TestLevelIsDescribed(t *testing.T) {
 		}
 	})
 }
+
+// TestUsageWithoutItsOwner: what nobody here knows is not invented, whatever a take is answered
+// meanwhile.
+func TestUsageWithoutItsOwner(t *testing.T) {
+	for _, mode := range []string{"local", "allow", "deny"} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 3)
+			withPolicy(t, c, strings.Replace(modes, "MODE", mode, 1))
+			user := find(t, c, "user", "n2")
+			do(t, c.nodes[0], callOf(bucketring.VerbTake, 7, "user", user))
+			usage := bucketring.Request{Verb: bucketring.VerbUsage, Namespace: "test", Attributes: map[string]string{"user": user}}
+			if d := do(t, c.nodes[0], usage); d.Limits[0].Used != 7 || d.Degraded {
+				t.Errorf("%s: usage = %+v, want 7 used, as the owner says", mode, d)
+			}
+			c.wires.set("n2", refuses)
+			if d, err := c.nodes[0].Take(t.Context(), usage); !errors.Is(err, bucketring.ErrUnavailable) || !strings.Contains(err.Error(), "ask again") {
+				t.Errorf("%s: usage without the owner = %+v, %v, want that it cannot be told", mode, d, err)
+			}
+		})
+	}
+}

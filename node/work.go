@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -141,11 +142,19 @@ func (w *work) ask(ctx context.Context, verb bucketring.Verb, p *part) error {
 	if err != nil {
 		return err
 	}
+	if w.req.Verb == bucketring.VerbUsage && invented(d.Source) {
+		return fmt.Errorf("%w: the node that knows what was used cannot be reached: ask again", bucketring.ErrUnavailable)
+	}
 	p.made = d
 	p.charged = verb == bucketring.VerbTake && (d.Allowed || w.call.Each())
 	p.group.States = d.All()
 	p.group.Refused = d.Source == bucketring.SourceFallbackClosed && !d.Allowed
 	return nil
+}
+
+// invented reports whether a decision says nothing about a counter that anybody has.
+func invented(s bucketring.Source) bool {
+	return s == bucketring.SourceFallbackShare || s == bucketring.SourceFallbackOpen || s == bucketring.SourceFallbackClosed
 }
 
 func (w *work) send(ctx context.Context, verb bucketring.Verb, p *part, charges []bucketring.Charge) (bucketring.Decision, error) {

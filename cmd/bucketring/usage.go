@@ -18,6 +18,8 @@ import (
 type usageAnswer struct {
 	Namespace string       `json:"namespace"`
 	Limits    []usageLimit `json:"limits"`
+	Source    string       `json:"source"`
+	Degraded  bool         `json:"degraded"`
 }
 
 type usageLimit struct {
@@ -32,7 +34,7 @@ type usageLimit struct {
 
 func usageCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "usage NAMESPACE ATTRIBUTE=VALUE...", Short: "Show what a caller has used of a policy's limits",
+		Use: "usage NAMESPACE ATTRIBUTE=VALUE...", Short: "Show what a caller has used of a policy's limits; exit code 4 if that is from copies",
 		Args: cobra.MinimumNArgs(1), Example: "  bucketring usage voicedub user=u1",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			query := url.Values{"namespace": {args[0]}}
@@ -47,7 +49,10 @@ func usageCommand() *cobra.Command {
 			if _, err := askerOf(cmd).call(cmd.Context(), http.MethodGet, "/v1/usage?"+query.Encode(), nil, &u); err != nil {
 				return err
 			}
-			return output(cmd, u, u.text)
+			if err := output(cmd, u, u.text); err != nil || !u.Degraded {
+				return err
+			}
+			return &exit{code: exitDegraded}
 		},
 	}
 	addAddr(cmd)
@@ -63,6 +68,9 @@ func (u *usageAnswer) text() string {
 			reset = time.Unix(*l.ResetAt, 0).UTC().Format(time.RFC3339)
 		}
 		cells = append(cells, []string{l.Name, l.Kind, l.Used.String(), orUnlimited(l.Limit), orUnlimited(l.Remaining), l.Unit, reset})
+	}
+	if u.Degraded {
+		return columns(cells) + fmt.Sprintf("degraded: %s, the owner is away, which may have counted more\n", u.Source)
 	}
 	return columns(cells)
 }

@@ -4,6 +4,7 @@ package httpapi
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/bucketring/bucketring"
 )
@@ -152,7 +153,8 @@ func appendPage(b []byte, namespace string, d *bucketring.Decision) []byte {
 		}
 		b = appendUsage(b, &d.Limits[i])
 	}
-	b = append(b, ']')
+	b = appendString(append(b, `],"source":`...), d.Source.String())
+	b = strconv.AppendBool(append(b, `,"degraded":`...), d.Degraded)
 	if d.Response != nil {
 		b = appendResponse(append(b, `,"response":`...), d.Response)
 	}

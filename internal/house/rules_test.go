@@ -80,6 +80,7 @@ var rules = []struct {
 	{true, true, (*source).documented},
 	{true, true, (*source).noClock},
 	{true, true, (*source).noGlobals},
+	{true, true, (*source).noDoors},
 }
 
 func (s *source) check() []string {

@@ -32,6 +32,10 @@ var broken = []struct{ pkg, file, text, want string }{
 	{"policy", "a.go", `package policy; import "gopkg.in/yaml.v3"`, "gopkg.in/yaml.v3 is archived"},
 	{"cellar", "a.go", `package cellar; import "fmt"`, "the package cellar is not in the plan"},
 
+	// Doors.
+	{"node", "a.go", "package node; func takeForEnvoy() {}", "takeForEnvoy names a door in node"},
+	{"bucket", "a.go", `package bucket; const s = "redis"`, "names a door in bucket"},
+
 	// A file.
 	{"ring", "a.go", `package ring; import _ "net/http/pprof"`, "blank import of net/http/pprof"},
 	{"ring", "a.go", "package util", "package name util"},

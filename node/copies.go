@@ -1,5 +1,5 @@
-// copies.go packs the copies of a beat: for counters that are rates, as nearly all are, a
-// record takes some ten bytes beside its key, and no message of its own.
+// copies.go packs the copies of a beat: a record of a rate takes some ten bytes beside its key,
+// one of what has slots a few more for each, and none needs a message of its own.
 
 package node
 
@@ -18,7 +18,8 @@ const (
 	// defBytes: it must not become one that travels apart from those that follow.
 	packedCopies = 16 << 10
 	defBytes     = 64
-	leastRecord  = 5 // bytes
+	leastRecord  = 5  // bytes
+	mostSlots    = 64 // of a counter
 )
 
 // A copyPacker makes the messages of one beat for one node.
@@ -33,38 +34,48 @@ type packedCopy struct {
 	copy handover.Copy
 }
 
-// packs reports whether a state is of the plain form: rates, and of each what the present
-// lineage has counted. One that would fill a message goes by itself.
-func packs(s *bucket.State) bool {
+// packedAs returns the version of the wire that has a packed form for a state: of each counter
+// what the present lineage has counted, and no leases. 0 is for one that goes by itself, as
+// do those that would fill a message.
+func packedAs(s *bucket.State) (wire uint32) {
 	if len(s.Reserved) > 0 {
-		return false
+		return 0
 	}
+	wire = packedWire
 	size := 0
 	for i := range s.Records {
 		r := &s.Records[i]
-		if size += len(r.Key) + 8*leastRecord; size > packedCopies/2 {
-			return false
-		}
-		if r.Limit == nil || r.Limit.Kind != bucketring.KindRate || len(r.Marks) != 1 {
-			return false
+		if r.Limit == nil || r.Limit.Kind == bucketring.KindConcurrency || len(r.Marks) != 1 {
+			return 0
 		}
 		m := &r.Marks[0]
-		if m.Lineage != s.Lineage || m.Gen != s.Gen || m.Seq != s.Seq || len(m.Slots)+len(m.Leases) > 0 {
-			return false
+		if m.Lineage != s.Lineage || m.Gen != s.Gen || m.Seq != s.Seq || len(m.Leases) > 0 || len(m.Slots) > mostSlots {
+			return 0
+		}
+		if r.Limit.Kind != bucketring.KindRate || len(m.Slots) > 0 {
+			wire = slottedWire
+		}
+		if size += len(r.Key) + 8*(leastRecord+len(m.Slots)); size > packedCopies/2 {
+			return 0
 		}
 	}
-	return true
+	return wire
 }
 
 // add appends a partition whose state packs. All numbers are varints:
 //
 //	part gen lineage seq count, and count times: def len(key) key at n part
-func (p *copyPacker) add(part uint32, s *bucket.State, now bucket.Now) {
+//
+// The slotted form has the number of slots, and those, behind each.
+func (p *copyPacker) add(part uint32, s *bucket.State, slotted bool, now bucket.Now) {
 	if p.msg == nil {
 		p.msg, p.defs = &peerpb.Repls{}, map[*bucketring.Limit]uint64{}
 	}
-	b := p.msg.Changes
-	b = binary.AppendUvarint(b, uint64(part))
+	to := &p.msg.Changes
+	if slotted {
+		to = &p.msg.Slotted
+	}
+	b := binary.AppendUvarint(*to, uint64(part))
 	b = binary.AppendUvarint(b, s.Gen)
 	b = binary.AppendUvarint(b, s.Lineage)
 	b = binary.AppendUvarint(b, s.Seq)
@@ -78,8 +89,15 @@ func (p *copyPacker) add(part uint32, s *bucket.State, now bucket.Now) {
 		b = binary.AppendVarint(b, m.At)
 		b = binary.AppendVarint(b, m.N)
 		b = binary.AppendVarint(b, m.Part)
+		if !slotted {
+			continue
+		}
+		b = binary.AppendUvarint(b, uint64(len(m.Slots)))
+		for _, n := range m.Slots {
+			b = binary.AppendVarint(b, n)
+		}
 	}
-	p.msg.Changes = b
+	*to = b
 }
 
 // def returns the place of a limit. Counters of one rule share it.
@@ -95,9 +113,10 @@ func (p *copyPacker) def(l *bucketring.Limit) uint64 {
 
 // A copyReader reads what add has written. What does not fit ends it.
 type copyReader struct {
-	b      []byte
-	limits []*bucketring.Limit
-	bad    bool
+	b       []byte
+	limits  []*bucketring.Limit
+	slotted bool
+	bad     bool
 }
 
 func (r *copyReader) number() uint64 {
@@ -131,41 +150,76 @@ func (r *copyReader) text() string {
 	return text
 }
 
+// slots reads the number of slots and those.
+func (r *copyReader) slots() []int64 {
+	count := r.number()
+	if count > mostSlots || count > uint64(len(r.b)) {
+		r.bad, r.b = true, nil
+	}
+	if r.bad || count == 0 {
+		return nil
+	}
+	slots := make([]int64, count)
+	for i := range slots {
+		slots[i] = r.signed()
+	}
+	return slots
+}
+
 // readCopies returns the copies of a message, with times on the clock of now, as far as
 // they make sense.
 func readCopies(m *peerpb.Repls, now bucket.Now) (all []packedCopy) {
-	r := copyReader{b: m.GetChanges()}
-	for _, d := range m.GetDefs() {
-		r.limits = append(r.limits, limitOf(d))
+	limits := make([]*bucketring.Limit, len(m.GetDefs()))
+	for i, d := range m.GetDefs() {
+		limits[i] = limitOf(d)
 	}
-	for len(r.b) > 0 {
-		part, s := r.number(), &bucket.State{Gen: r.number(), Lineage: r.number(), Seq: r.number()}
-		count := r.number()
-		if r.bad || part >= ring.Partitions || count > uint64(len(r.b)/leastRecord) || len(all) == ring.Partitions {
-			break
-		}
-		s.Records = make([]bucket.Record, 0, count)
-		marks := make([]bucket.Mark, count)
-		for i := range marks {
-			def := r.number()
-			record := bucket.Record{Key: r.text(), Marks: marks[i : i+1 : i+1]}
-			marks[i] = bucket.Mark{Lineage: s.Lineage, Gen: s.Gen, Seq: s.Seq, At: r.signed(), N: r.signed(), Part: r.signed()}
-			if r.bad || def >= uint64(len(r.limits)) || r.limits[def].Kind != bucketring.KindRate {
-				return all
+	for slotted, b := range [][]byte{m.GetChanges(), m.GetSlotted()} {
+		r := copyReader{b: b, limits: limits, slotted: slotted == 1}
+		for len(r.b) > 0 && len(all) < 2*ring.Partitions {
+			part, s := r.partition(now)
+			if s == nil {
+				break
 			}
-			record.Limit = r.limits[def]
-			marks[i] = marks[i].Absolute(record.Limit, now)
-			s.Records = append(s.Records, record)
+			c := handover.Copy{Gen: handover.Gen(s.Gen), Lineage: s.Lineage, State: s}
+			all = append(all, packedCopy{part, c})
 		}
-		c := handover.Copy{Gen: handover.Gen(s.Gen), Lineage: s.Lineage, State: s}
-		all = append(all, packedCopy{uint32(part), c})
 	}
 	return all
 }
 
+// partition reads one partition; its state is nil if that makes no sense.
+func (r *copyReader) partition(now bucket.Now) (uint32, *bucket.State) {
+	part, s := r.number(), &bucket.State{Gen: r.number(), Lineage: r.number(), Seq: r.number()}
+	count := r.number()
+	if r.bad || part >= ring.Partitions || count > uint64(len(r.b)/leastRecord) {
+		return 0, nil
+	}
+	s.Records = make([]bucket.Record, 0, count)
+	marks := make([]bucket.Mark, count)
+	for i := range marks {
+		def := r.number()
+		record := bucket.Record{Key: r.text(), Marks: marks[i : i+1 : i+1]}
+		marks[i] = bucket.Mark{Lineage: s.Lineage, Gen: s.Gen, Seq: s.Seq, At: r.signed(), N: r.signed(), Part: r.signed()}
+		if r.slotted {
+			marks[i].Slots = r.slots()
+		}
+		if r.bad || def >= uint64(len(r.limits)) {
+			return 0, nil
+		}
+		record.Limit = r.limits[def]
+		if kind := record.Limit.Kind; kind == bucketring.KindConcurrency || kind != bucketring.KindRate && !r.slotted {
+			return 0, nil
+		}
+		marks[i] = marks[i].Absolute(record.Limit, now)
+		s.Records = append(s.Records, record)
+	}
+	return uint32(part), s
+}
+
 // packCopy has a change leave with the others of this beat, if it can.
 func (m *mover) packCopy(to handover.Node, part uint32, s *bucket.State, now bucket.Now) bool {
-	if !packs(s) || !m.packsFor(to) {
+	wire := packedAs(s)
+	if wire == 0 || m.wireOf(to) < wire {
 		return false
 	}
 	if m.copies.packers == nil {
@@ -176,9 +230,9 @@ func (m *mover) packCopy(to handover.Node, part uint32, s *bucket.State, now buc
 		p = &copyPacker{}
 		m.copies.packers[to] = p
 	}
-	p.add(part, s, now)
+	p.add(part, s, wire == slottedWire, now)
 	m.stats.copied(len(s.Records))
-	if len(p.msg.Changes)+defBytes*len(p.msg.Defs) >= packedCopies {
+	if len(p.msg.Changes)+len(p.msg.Slotted)+defBytes*len(p.msg.Defs) >= packedCopies {
 		m.sendPacked(to, p)
 	}
 	return true

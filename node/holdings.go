@@ -43,7 +43,7 @@ func (h *holdings) add(to handover.Node, one handover.Held) {
 // tellHoldings sends what was added, one by one to a node that knows nothing else.
 func (m *mover) tellHoldings() {
 	for to, p := range m.holdings {
-		if m.packsFor(to) {
+		if m.wireOf(to) >= packedWire {
 			m.send(to, &peerpb.Msg{Of: &peerpb.Msg_Holdings{Holdings: &p.msg}})
 			continue
 		}
@@ -54,12 +54,15 @@ func (m *mover) tellHoldings() {
 	clear(m.holdings)
 }
 
-// packedWire is the version of the wire that knows Holdings and Repls.
-const packedWire = 2
+// These versions of the wire know Holdings and Repls, and Repls of what has slots.
+const (
+	packedWire  = 2
+	slottedWire = 3
+)
 
-// packsFor reports whether a node reads packed messages. One without a link gets none.
-func (m *mover) packsFor(to handover.Node) bool {
-	return m.msgs.Wire(m.view.members[to].Addr, to.Boot) >= packedWire
+// wireOf is the version that a node speaks; 0 for one without a link.
+func (m *mover) wireOf(to handover.Node) uint32 {
+	return m.msgs.Wire(m.view.members[to].Addr, to.Boot)
 }
 
 // allHeld reads them. What comes after a partition that there is not is left out.

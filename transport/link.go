@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	wireVersion = 2         // 1 did not know Holdings and Repls
+	wireVersion = 3         // 1 did not know Holdings and Repls, 2 not Repls.slotted
 	leastWire   = 1         // that is spoken still
 	frameItems  = 1000      // calls of a frame
 	frameBytes  = 192 << 10 // at which a frame ends; with one more call it stays below maxFrame

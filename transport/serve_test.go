@@ -54,7 +54,7 @@ func TestGreeting(t *testing.T) {
 		h := w.host("n2").start()
 		stream := w.raw(h)
 		got := say(t, stream, &peerpb.Frame{Hello: hello()})
-		want := &peerpb.Hello{Node: "n2", Boot: 1, RingCfg: 7, Wire: 2}
+		want := &peerpb.Hello{Node: "n2", Boot: 1, RingCfg: 7, Wire: 3}
 		if diff := cmp.Diff(want, got.GetHello(), protocmp.Transform()); diff != "" {
 			t.Errorf("Hello (-want +got):\n%s", diff)
 		}

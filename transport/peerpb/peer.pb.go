@@ -1759,11 +1759,12 @@ func (*Msg_Holdings) isMsg_Of() {}
 
 func (*Msg_Repls) isMsg_Of() {}
 
-// Repls are several Repl, none of them full, whose records are rates with one mark each.
+// Repls are several Repl, none of them full, whose records have one mark each and no leases.
 type Repls struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Defs          []*Def                 `protobuf:"bytes,1,rep,name=defs,proto3" json:"defs,omitempty"`       // numbered by their places, from 0
-	Changes       []byte                 `protobuf:"bytes,2,opt,name=changes,proto3" json:"changes,omitempty"` // see node/copies.go
+	Changes       []byte                 `protobuf:"bytes,2,opt,name=changes,proto3" json:"changes,omitempty"` // of rates without slots: see node/copies.go
+	Slotted       []byte                 `protobuf:"bytes,3,opt,name=slotted,proto3" json:"slotted,omitempty"` // of all others
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1808,6 +1809,13 @@ func (x *Repls) GetDefs() []*Def {
 func (x *Repls) GetChanges() []byte {
 	if x != nil {
 		return x.Changes
+	}
+	return nil
+}
+
+func (x *Repls) GetSlotted() []byte {
+	if x != nil {
+		return x.Slotted
 	}
 	return nil
 }
@@ -3740,10 +3748,11 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x04have\x18\x11 \x01(\v2\x18.bucketring.peer.v1.HaveH\x00R\x04have\x12:\n" +
 	"\bholdings\x18\x12 \x01(\v2\x1c.bucketring.peer.v1.HoldingsH\x00R\bholdings\x121\n" +
 	"\x05repls\x18\x13 \x01(\v2\x19.bucketring.peer.v1.ReplsH\x00R\x05replsB\x04\n" +
-	"\x02of\"N\n" +
+	"\x02of\"h\n" +
 	"\x05Repls\x12+\n" +
 	"\x04defs\x18\x01 \x03(\v2\x17.bucketring.peer.v1.DefR\x04defs\x12\x18\n" +
-	"\achanges\x18\x02 \x01(\fR\achanges\"\x8f\x01\n" +
+	"\achanges\x18\x02 \x01(\fR\achanges\x12\x18\n" +
+	"\aslotted\x18\x03 \x01(\fR\aslotted\"\x8f\x01\n" +
 	"\bHoldings\x12:\n" +
 	"\x06groups\x18\x01 \x03(\v2\".bucketring.peer.v1.Holdings.GroupR\x06groups\x1aG\n" +
 	"\x05Group\x12\x10\n" +

@@ -5,6 +5,8 @@
 package bucket
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -20,8 +22,9 @@ type changes struct {
 	waiting atomic.Pointer[chan struct{}] // told of the next note; nil for nobody
 	stripes [noteStripes]struct {
 		mu    sync.Mutex
-		notes []note   // guarded by mu
-		_     [32]byte // keeps stripes on cache lines of their own
+		notes []note  // guarded by mu
+		spare []note  // empty, of memory that was used before; guarded by mu
+		_     [8]byte // keeps stripes on cache lines of their own
 	}
 }
 
@@ -35,7 +38,9 @@ type note struct {
 // TrackChanges has the table note changes from now on, or no more.
 func (t *Table) TrackChanges(on bool) {
 	if t.changes.on.Swap(on) && !on {
-		t.changes.drain()
+		for stripe := range t.changes.stripes {
+			t.changes.drain(stripe)
+		}
 	}
 }
 
@@ -69,24 +74,36 @@ func (c *changes) add(n note) {
 	}
 }
 
-// drain returns all notes, by partition.
-func (c *changes) drain() map[uint32][]note {
-	all := map[uint32][]note{}
-	for i := range c.stripes {
-		s := &c.stripes[i]
-		s.mu.Lock()
-		notes := s.notes
-		s.notes = nil
-		s.mu.Unlock()
-		for _, n := range notes {
-			// Before the bucket is read: a charge that comes later notes it again.
-			if n.b != nil {
-				n.b.tag.And(^uint64(noted))
-			}
-			all[n.part] = append(all[n.part], n)
+// drain returns the notes of a stripe, by partition. They are to be given back.
+func (c *changes) drain(stripe int) []note {
+	s := &c.stripes[stripe]
+	s.mu.Lock()
+	notes := s.notes
+	s.notes, s.spare = s.spare, nil
+	s.mu.Unlock()
+	for _, n := range notes {
+		// Before the bucket is read: a charge that comes later notes it again.
+		if n.b != nil {
+			n.b.tag.And(^uint64(noted))
 		}
 	}
-	return all
+	slices.SortFunc(notes, func(a, b note) int { return cmp.Compare(a.part, b.part) })
+	return notes
+}
+
+// keptNotes bounds the memory that a stripe keeps for its next notes.
+const keptNotes = 1024
+
+// giveBack takes the memory of notes that were read.
+func (c *changes) giveBack(stripe int, notes []note) {
+	clear(notes) // or dropped buckets would stay
+	if cap(notes) > keptNotes {
+		return
+	}
+	s := &c.stripes[stripe]
+	s.mu.Lock()
+	s.spare = notes[:0]
+	s.mu.Unlock()
 }
 
 // NotifyChange has the next change that is noted put a value into wake, unless it is full.
@@ -106,22 +123,39 @@ type Changed struct {
 
 // Changes returns what has changed since the last call in the partitions that are
 // here. Only one goroutine may call it.
-func (t *Table) Changes(now Now) []Changed {
-	var all []Changed
-	for i, notes := range t.changes.drain() {
-		p := &t.parts[i]
-		p.mu.Lock()
-		if !p.closed.Load() {
-			all = append(all, Changed{i, t.changedLocked(p, notes, now)})
+func (t *Table) Changes(now Now) (all []Changed) {
+	for stripe := range t.changes.stripes {
+		notes := t.changes.drain(stripe)
+		for rest := notes; len(rest) > 0; {
+			last := 1
+			for last < len(rest) && rest[last].part == rest[0].part {
+				last++
+			}
+			if s := t.changed(rest[:last], now); s != nil {
+				all = append(all, Changed{rest[0].part, s})
+			}
+			rest = rest[last:]
 		}
-		p.mu.Unlock()
+		t.changes.giveBack(stripe, notes)
 	}
 	return all
+}
+
+// changed returns what was noted of one partition, nil if it is not here.
+func (t *Table) changed(notes []note, now Now) *State {
+	p := &t.parts[notes[0].part]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed.Load() {
+		return nil
+	}
+	return t.changedLocked(p, notes, now)
 }
 
 // changedLocked returns what was noted of a partition, as it is now.
 func (t *Table) changedLocked(p *part, notes []note, now Now) *State {
 	s := p.stateLocked()
+	s.Records = make([]Record, 0, len(notes))
 	for _, n := range notes {
 		if n.b == nil {
 			s.Reserved = append(s.Reserved, reservedAs(n.id, p.reserved[n.id]))

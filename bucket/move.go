@@ -142,7 +142,11 @@ func (p *part) recordLocked(b *bucket, now Now) Record {
 	forks := p.forks[b]
 	own := b.rule.unfold(b.total(now), forks, now)
 	own.Lineage, own.Gen, own.Seq = p.lineage, p.gen, p.seq
-	return Record{Limit: &b.rule.limit, Key: b.key(), Marks: JoinMarks(forks, []Mark{own})}
+	marks := []Mark{own}
+	if len(forks) > 0 {
+		marks = JoinMarks(forks, marks)
+	}
+	return Record{Limit: &b.rule.limit, Key: b.key(), Marks: marks}
 }
 
 // eachLocked calls do with each bucket.

@@ -95,7 +95,7 @@ func (r *replica) take(s *bucket.State, room int64) (over int64) {
 			r.records[fresh.Key] = append(all, *fresh)
 			continue
 		}
-		all[at] = bucket.Record{Limit: fresh.Limit, Key: fresh.Key, Marks: bucket.JoinMarks(all[at].Marks, fresh.Marks)}
+		all[at].Limit, all[at].Marks = fresh.Limit, bucket.JoinMarks(all[at].Marks, fresh.Marks)
 	}
 	if over == 0 {
 		r.whole[r.wholes%wholeKept] = s.Seq

@@ -1,5 +1,5 @@
 // fetch.go looks counters up that are asked for together. A processor waits for one line of
-// memory as long as for eight, if it knows all of them before it needs the first.
+// memory as long as for sixteen, if it knows all of them before it needs the first.
 
 package bucket
 
@@ -25,7 +25,7 @@ func (p Place) Partition() uint32 { return p.part }
 
 // fetchedAtOnce is how many lines of memory are waited for together. Processors have room
 // for some more; what they also do takes it.
-const fetchedAtOnce = 8
+const fetchedAtOnce = 16
 
 // Fetch reads what TryTake of all these places will read, so that none of them has to wait
 // for memory alone. It changes nothing but the caches of the processor. Each step is done for

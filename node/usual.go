@@ -47,7 +47,7 @@ func (n *Node) takeNow(now bucket.Now, hash uint64, req *bucketring.Request, d *
 
 // together is how many calls are looked up at once, and share a reading of the clock: more
 // would make decisions of a node that is paused among them too old.
-const together = 8
+const together = 16
 
 // TakeEachNow is TakeNow for calls that came together, of those that are not nil, in their
 // order: ds and done are as long as reqs. It fetches the counters of several calls from memory

@@ -185,7 +185,7 @@ func (c *streamed) takeIn(raw []byte) error {
 
 // togetherAtMost is how many calls of a message are decided before the first of them is
 // written: their decisions stay in the nearest cache.
-const togetherAtMost = 8
+const togetherAtMost = 16
 
 // begin notes the answer to a request that is decided, or leaves it to a goroutine.
 func (c *streamed) begin(one *streamCall, decided *prompts, i int) {

@@ -35,7 +35,8 @@ func (c *counting) Take(ctx context.Context, req bucketring.Request) (bucketring
 	res := c.table.Take(bucket.Counter{Key: req.Key, Limit: &req.Limits[0]},
 		bucket.Now{Mono: int64(now.Sub(c.began)), Wall: now.UnixNano()}, req.Cost)
 	return bucketring.Decision{Allowed: res.Allowed, LimitState: bucketring.LimitState{
-		Name: req.Limits[0].Name, Allowed: res.Allowed, Remaining: res.Remaining, RetryAfter: res.Retry,
+		Name: req.Limits[0].Name, Allowed: res.Allowed, Limit: req.Limits[0].Capacity(), Remaining: res.Remaining,
+		ResetAfter: res.Reset, RetryAfter: res.Retry,
 	}}, nil
 }
 

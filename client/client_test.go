@@ -196,37 +196,6 @@ func TestAllNodesAway(t *testing.T) {
 	want(t, "each once", []int{1, 1, 1}, a, b, cNode)
 }
 
-// TestNodeThatHangs costs one call its deadline, not all that follow.
-func TestNodeThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		t.Cleanup(func() { time.Sleep(time.Minute) })
-		w := newWorld(t)
-		w.start("a", func(ctx context.Context, _ bucketring.Request) (bucketring.Decision, error) {
-			<-ctx.Done()
-			return bucketring.Decision{}, ctx.Err()
-		})
-		b := w.start("b", nil)
-		c := w.client()
-		within := func() error {
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-			defer cancel()
-			_, err := c.Take(ctx, call)
-			return err
-		}
-		begin := time.Now()
-		if err := within(); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Take from a node that hangs = %v, want DeadlineExceeded", err)
-		}
-		if took := time.Since(begin); took != 100*time.Millisecond {
-			t.Errorf("Take took %v, want its 100ms", took)
-		}
-		if err := within(); err != nil {
-			t.Errorf("next Take = %v, want the next node's decision", err)
-		}
-		want(t, "next node", []int{1}, b)
-	})
-}
-
 func TestCallerThatGivesUp(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.start("a", nil), w.start("b", nil)
@@ -252,10 +221,7 @@ func TestCloseEndsCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		t.Cleanup(func() { time.Sleep(time.Minute) })
 		w := newWorld(t)
-		w.start("a", func(ctx context.Context, _ bucketring.Request) (bucketring.Decision, error) {
-			<-ctx.Done()
-			return bucketring.Decision{}, ctx.Err()
-		})
+		w.start("a", hang)
 		c := w.client()
 		failed := make(chan error)
 		go func() {

@@ -1,7 +1,7 @@
 // Package client is for programs that ask bucketring.
 //
-// A [Client] is a bucketring.Limiter that knows several nodes and asks the next
-// one when a node cannot be reached. Any node answers for any key; once answers have
+// A [Client] is a bucketring.Limiter that knows several nodes and asks the next one when a
+// node cannot be reached, or says nothing. Any node answers for any key; once answers have
 // said who owns one, the client asks there, and nobody has to forward the call.
 //
 //	lim, err := client.Dial(ctx, client.Config{Addrs: []string{"127.0.0.1:7751"}})
@@ -32,5 +32,5 @@
 // it; nothing else here starts any. All types are safe for concurrent use.
 //
 // docs/go.md is a guide, and docs/examples/websocket a server that uses most of it. Read
-// next: client.go, guide.go.
+// next: client.go, failover.go, guide.go.
 package client

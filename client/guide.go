@@ -1,5 +1,5 @@
 // guide.go remembers who owns which keys, so that a call goes there at once and nobody
-// has to forward it.
+// has to forward it; and who has failed, so that calls begin elsewhere for a while.
 
 package client
 
@@ -35,7 +35,8 @@ type guide struct {
 	nodes []guided
 	named atomic.Int32 // how many of them have a name
 	// keys has, at a place that the key's hash says, 24 other bits of the hash and the
-	// number of its owner; 0 for none. Two keys at one place take turns.
+	// number of its owner; 0 for none. Two keys at one place take turns. It is empty for a
+	// client that does not ask owners.
 	keys []atomic.Uint32
 }
 
@@ -47,20 +48,21 @@ type guided struct {
 }
 
 // newGuide returns nil for a single node: there is nothing to choose.
-func newGuide(nodes int) *guide {
+func newGuide(nodes int, owners bool) *guide {
 	if nodes < 2 {
 		return nil
 	}
-	return &guide{
-		seed: maphash.MakeSeed(), base: time.Now(), keys: make([]atomic.Uint32, guideKeys),
-		nodes: make([]guided, min(nodes, maxGuided)),
+	g := &guide{seed: maphash.MakeSeed(), base: time.Now(), nodes: make([]guided, min(nodes, maxGuided))}
+	if owners {
+		g.keys = make([]atomic.Uint32, guideKeys)
 	}
+	return g
 }
 
 // hash is the same for calls that the same nodes decide; ok is false for calls whose
 // owner no answer says.
 func (g *guide) hash(req *bucketring.Request) (hash uint64, ok bool) {
-	if g == nil || len(req.IDs) > 0 {
+	if g == nil || len(g.keys) == 0 || len(req.IDs) > 0 {
 		return 0, false
 	}
 	hash = maphash.String(g.seed, req.Key)
@@ -75,18 +77,19 @@ func (g *guide) hash(req *bucketring.Request) (hash uint64, ok bool) {
 }
 
 // first returns the node to ask first: the one that owned the key when a call like it was
-// last answered, or one whose name is to be learned. ok is false for any.
-func (g *guide) first(hash uint64) (no uint32, ok bool) {
+// last answered, or one whose name is to be learned. ok is false for any. Only calls that
+// may be repeated try a node that has failed.
+func (g *guide) first(hash uint64, tries bool) (no uint32, ok bool) {
 	if one := g.keys[hash%guideKeys].Load(); one&0xff != 0 && one>>8 == uint32(hash>>40) {
 		no = one&0xff - 1
-		return no, g.nodes[no].use(g.now())
+		return no, g.use(no, tries)
 	}
 	if g.named.Load() == int32(len(g.nodes)) {
 		return 0, false
 	}
 	for i := range g.nodes {
-		if node := &g.nodes[i]; node.name.Load() == nil && node.use(g.now()) {
-			return uint32(i), true
+		if no = uint32(i); g.nodes[i].name.Load() == nil && g.use(no, tries) {
+			return no, true
 		}
 	}
 	return 0, false
@@ -94,18 +97,23 @@ func (g *guide) first(hash uint64) (no uint32, ok bool) {
 
 func (g *guide) now() int64 { return int64(time.Since(g.base)) }
 
-// use reports whether a call may begin at the node.
-func (n *guided) use(now int64) bool {
-	until := n.until.Load()
-	if until == 0 {
+// use reports whether a call may begin at a node. A node that has failed is tried when its
+// time has come, by one call.
+func (g *guide) use(no uint32, tries bool) bool {
+	if g == nil || int(no) >= len(g.nodes) {
 		return true
 	}
-	if now < until {
-		return false
-	}
+	node := &g.nodes[no]
+	until := node.until.Load()
+	return until == 0 || tries && node.again(until, g.now())
+}
+
+// again passes a node over for longer, if the time until which it was has come. Of several
+// callers one is told so.
+func (n *guided) again(until, now int64) bool {
 	pause := min(passedOver<<min(n.tries.Load()+1, 10), maxPassedOver)
-	if !n.until.CompareAndSwap(until, now+int64(pause)) {
-		return false // another call tries it
+	if now < until || !n.until.CompareAndSwap(until, now+int64(pause)) {
+		return false
 	}
 	n.tries.Add(1)
 	return true
@@ -113,14 +121,35 @@ func (n *guided) use(now int64) bool {
 
 // fail notes that a node did not answer.
 func (g *guide) fail(no uint32) {
-	if g != nil && int(no) < len(g.nodes) {
-		g.nodes[no].until.CompareAndSwap(0, g.now()+int64(passedOver))
+	if g == nil || int(no) >= len(g.nodes) {
+		return
 	}
+	node, now := &g.nodes[no], g.now()
+	if until := node.until.Load(); until != 0 {
+		node.again(until, now)
+		return
+	}
+	node.until.CompareAndSwap(0, now+int64(passedOver))
 }
 
 // isUp reports whether a node is not passed over at present.
 func (g *guide) isUp(no uint32) bool {
-	return g == nil || int(no) >= len(g.nodes) || g.now() >= g.nodes[no].until.Load()
+	if g == nil || int(no) >= len(g.nodes) {
+		return true
+	}
+	until := g.nodes[no].until.Load()
+	return until == 0 || g.now() >= until
+}
+
+// answered notes that a node is there.
+func (g *guide) answered(no uint32) {
+	if g == nil || int(no) >= len(g.nodes) {
+		return
+	}
+	if node := &g.nodes[no]; node.until.Load() != 0 {
+		node.tries.Store(0)
+		node.until.Store(0)
+	}
 }
 
 // learn takes from a node's answer what it is called and who owns the key.
@@ -129,10 +158,6 @@ func (g *guide) learn(no uint32, hash uint64, d *bucketring.Decision) {
 		return
 	}
 	node := &g.nodes[no]
-	if node.until.Load() != 0 {
-		node.tries.Store(0)
-		node.until.Store(0)
-	}
 	if known := node.name.Load(); known == nil || *known != d.Node {
 		name := d.Node
 		if node.name.Swap(&name) == nil {

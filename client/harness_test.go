@@ -77,12 +77,13 @@ func (w *world) dial(ctx context.Context, addr string) (net.Conn, error) {
 // client dials the nodes a, b and c. They are not told apart by what they own.
 func (w *world) client() *client.Client { return w.dialed(true) }
 
-func (w *world) dialed(sticky bool) *client.Client {
+func (w *world) dialed(sticky bool) *client.Client { return w.with(client.Config{Sticky: sticky}) }
+
+// with dials them with further settings.
+func (w *world) with(cfg client.Config) *client.Client {
 	w.Helper()
-	c, err := client.Dial(w.Context(), client.Config{
-		Addrs:  []string{"passthrough:///a", "passthrough:///b", "passthrough:///c"},
-		Sticky: sticky, Options: dialing(w),
-	})
+	cfg.Addrs, cfg.Options = []string{"passthrough:///a", "passthrough:///b", "passthrough:///c"}, dialing(w)
+	c, err := client.Dial(w.Context(), cfg)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -133,4 +134,10 @@ func allow(req bucketring.Request) bucketring.Decision {
 // away is a node that cannot decide.
 func away(context.Context, bucketring.Request) (bucketring.Decision, error) {
 	return bucketring.Decision{}, bucketring.ErrUnavailable
+}
+
+// hang is a node that says nothing.
+func hang(ctx context.Context, _ bucketring.Request) (bucketring.Decision, error) {
+	<-ctx.Done()
+	return bucketring.Decision{}, ctx.Err()
 }

@@ -290,3 +290,26 @@ func TestMachineThatVanished(t *testing.T) {
 		})
 	}
 }
+
+// TestNodesPermitPings: a node ends no connection because its client asks for signs of life.
+func TestNodesPermitPings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start("a", slow(3*time.Minute, always))
+		dialed := 0
+		c, err := client.Dial(t.Context(), client.Config{
+			Addrs: []string{"passthrough:///a"},
+			Options: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+				dialed++
+				return w.dial(ctx, addr)
+			})},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Take(t.Context(), call); err != nil || dialed != 1 {
+			t.Errorf("Take that takes 3 minutes = %v over %d connections, want an answer over one", err, dialed)
+		}
+		_ = c.Close()
+	})
+}

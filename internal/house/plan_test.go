@@ -47,7 +47,7 @@ var plan = map[string]room{
 	"internal/store":            {4, ". node", ""},
 	"internal/policytest":       {4, ". node policy ring internal/ratefield", "yaml"},
 	"internal/house":            {4, "", ""},
-	"internal/proctest":         {4, ". internal/envoyrls/rlspb", "grpc"},                                             // it asks as Envoy does
+	"internal/proctest":         {6, ". client internal/envoyrls/rlspb", "grpc"},                                      // it asks as Envoy and Go programs do
 	"internal/doortest":         {5, ". node/member transport/limitpb internal/envoyrls/rlspb", "grpc protobuf yaml"}, // what strangers have in their hands
 	"client":                    {5, ". bucket policy ring transport", "grpc protobuf"},                               // no module beside those of the rooms below
 	"client/httplimit":          {5, ". client internal/ratefield", ""},                                               // client renews leases while a handler runs

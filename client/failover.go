@@ -24,6 +24,9 @@ const DefaultAttemptTimeout = 250 * time.Millisecond
 const (
 	// failedFactor is how much longer a call waits for a node while all others have failed.
 	failedFactor = 4
+	// fairTime is what a node must have had before a call holds its silence against it: some
+	// callers have next to no time left.
+	fairTime = 10 * time.Millisecond
 	// probeAfter is when a connection with calls or a stream is asked whether anybody is
 	// there: a node permits that every 10 s, and breaks off with who does it more often.
 	probeAfter  = 12 * time.Second
@@ -57,7 +60,9 @@ func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.D
 	var failed error
 	var asked []bool // nil until one has failed
 	for no, ok := first, true; ok; {
+		began := time.Now()
 		d, err := c.ask(ctx, no, &req, c.within(ctx, no, asked, repeats))
+		fair := !errors.Is(err, context.DeadlineExceeded) || time.Since(began) >= fairTime
 		switch {
 		case !isAway(err):
 			if no != first {
@@ -68,10 +73,14 @@ func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.D
 			}
 			return d, err
 		case ctx.Err() != nil || !repeats:
-			c.leave(no)
+			if fair {
+				c.leave(no)
+			}
 			return d, err
 		}
-		c.guide.fail(no)
+		if fair {
+			c.guide.fail(no)
+		}
 		failed = err
 		if asked == nil {
 			asked = make([]bool, len(c.nodes))

@@ -234,6 +234,43 @@ func TestEveryVerbLeavesASilentNode(t *testing.T) {
 	}
 }
 
+// TestImpatientCallers do not have nodes passed over that answer everybody else.
+func TestImpatientCallers(t *testing.T) {
+	for name, cfg := range ways() {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				o, nodes := startOwners(w, 3)
+				c := w.with(cfg)
+				for range 3 {
+					for i := range 3 {
+						mustTake(t, c, keyed(i))
+					}
+				}
+				for i, n := range nodes {
+					n.set(slow(5*time.Millisecond, o.at("node-"+string(rune('a'+i)))))
+				}
+				for i := range 9 {
+					ctx, cancel := context.WithTimeout(t.Context(), 4*time.Millisecond)
+					if _, err := c.Take(ctx, keyed(i%3)); !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("Take within 4ms = %v, want DeadlineExceeded", err)
+					}
+					cancel()
+				}
+				for i, node := range []string{"node-a", "node-b", "node-c"} {
+					if cfg.Sticky {
+						node = "node-a"
+					}
+					if d := mustTake(t, c, keyed(i)); d.Node != node {
+						t.Errorf("asked %s for key %d, want %s, which answers", d.Node, i, node)
+					}
+				}
+				_ = c.Close()
+			})
+		})
+	}
+}
+
 // A cut connection loses what is sent over it, as one to a machine without power.
 type cut struct {
 	net.Conn

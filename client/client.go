@@ -42,7 +42,7 @@ type Config struct {
 // A Client is a bucketring.Limiter that asks nodes. Close ends it.
 type Client struct {
 	conns []*grpc.ClientConn
-	nodes []bucketring.Limiter
+	nodes []asker
 	ends  []func()      // of streams
 	next  atomic.Uint32 // the node to ask for a key without an owner, mostly the one that answered last
 	guide *guide        // nil for a single node
@@ -51,6 +51,12 @@ type Client struct {
 }
 
 var _ bucketring.Limiter = (*Client)(nil)
+
+// An asker asks one node.
+type asker interface {
+	// TakeWithin fails with context.DeadlineExceeded after most; 0 means no bound beside ctx.
+	TakeWithin(ctx context.Context, most time.Duration, req bucketring.Request) (bucketring.Decision, error)
+}
 
 // Dial returns a client. It does not wait for a connection: a node that is away
 // shows with the first call. A connection on which a node says nothing for 17 s, though it

@@ -61,7 +61,7 @@ func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.D
 	var asked []bool // nil until one has failed
 	for no, ok := first, true; ok; {
 		began := time.Now()
-		d, err := c.ask(ctx, no, &req, c.within(ctx, no, asked, repeats))
+		d, err := c.nodes[no].TakeWithin(ctx, c.within(ctx, no, asked, repeats), req)
 		fair := !errors.Is(err, context.DeadlineExceeded) || time.Since(began) >= fairTime
 		switch {
 		case !isAway(err):
@@ -128,16 +128,6 @@ func (c *Client) within(ctx context.Context, no uint32, asked []bool, repeats bo
 		return max(min(c.attempt, time.Until(deadline)/2), 1)
 	}
 	return c.attempt
-}
-
-// ask asks one node, and waits so long for it; 0 means as long as ctx has.
-func (c *Client) ask(ctx context.Context, no uint32, req *bucketring.Request, most time.Duration) (bucketring.Decision, error) {
-	if most == 0 {
-		return c.nodes[no].Take(ctx, *req)
-	}
-	ctx, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	return c.nodes[no].Take(ctx, *req)
 }
 
 // isAway reports whether an error says that a node has not decided, as far as is known.

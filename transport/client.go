@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"google.golang.org/grpc"
@@ -39,6 +40,17 @@ func (c *Client) Take(ctx context.Context, req bucketring.Request) (bucketring.D
 		return bucketring.Decision{}, fromStatus(err)
 	}
 	return fromDecision(m), nil
+}
+
+// TakeWithin is Take for a caller who does something else after most: the error is
+// context.DeadlineExceeded then. 0 means no bound beside ctx.
+func (c *Client) TakeWithin(ctx context.Context, most time.Duration, req bucketring.Request) (bucketring.Decision, error) {
+	if most > 0 {
+		bounded, cancel := context.WithTimeout(ctx, most)
+		defer cancel()
+		ctx = bounded
+	}
+	return c.Take(ctx, req)
 }
 
 // ask calls the method for the verb of req, which is known.

@@ -63,6 +63,7 @@ type calling struct {
 	decision bucketring.Decision
 	err      error         // what came in place of a decision
 	answered chan struct{} // one slot: whoever answers never waits
+	timer    *time.Timer   // of TakeWithin; nil before the first
 }
 
 // NewStreamClient returns a StreamClient on a connection, which stays the caller's.
@@ -85,8 +86,14 @@ func (c *StreamClient) Close() {
 
 // Take asks the node to carry out req.
 func (c *StreamClient) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+	return c.TakeWithin(ctx, 0, req)
+}
+
+// TakeWithin is Take for a caller who does something else after most: the error is
+// context.DeadlineExceeded then. 0 means no bound beside ctx. It costs less than a context.
+func (c *StreamClient) TakeWithin(ctx context.Context, most time.Duration, req bucketring.Request) (bucketring.Decision, error) {
 	if req.Verb > bucketring.VerbReset {
-		return c.Client.Take(ctx, req)
+		return c.Client.TakeWithin(ctx, most, req)
 	}
 	if err := sendable(&req); err != nil {
 		return bucketring.Decision{}, err
@@ -99,7 +106,7 @@ func (c *StreamClient) Take(ctx context.Context, req bucketring.Request) (bucket
 		size += len(name) + len(value) + 8
 	}
 	if size > maxMessage-packedBytes {
-		return c.Client.Take(ctx, req) // which says what is wrong
+		return c.Client.TakeWithin(ctx, most, req) // which says what is wrong
 	}
 	if err := ctx.Err(); err != nil {
 		return bucketring.Decision{}, err
@@ -111,17 +118,40 @@ func (c *StreamClient) Take(ctx context.Context, req bucketring.Request) (bucket
 	o.req = req
 	o.req.Attributes = maps.Clone(req.Attributes) // read after a caller has given up, too
 	o.deadline, _ = ctx.Deadline()
+	late := o.within(most)
 	c.enqueue(o)
 	select {
 	case <-o.answered:
 		d, err := o.decision, o.err
 		o.req, o.decision, o.err = bucketring.Request{}, bucketring.Decision{}, nil
+		if late != nil {
+			o.timer.Stop()
+		}
 		c.unused.Put(o)
 		return d, err
 	case <-ctx.Done():
 		c.forget(o) // it may still be written: nobody uses it again
 		return bucketring.Decision{}, ctx.Err()
+	case <-late:
+		c.forget(o)
+		return bucketring.Decision{}, context.DeadlineExceeded
 	}
+}
+
+// within begins the time that a call has at most, beside that of its context.
+func (o *calling) within(most time.Duration) (late <-chan time.Time) {
+	if most == 0 {
+		return nil
+	}
+	if until := time.Now().Add(most); o.deadline.IsZero() || until.Before(o.deadline) {
+		o.deadline = until
+	}
+	if o.timer == nil {
+		o.timer = time.NewTimer(most)
+	} else {
+		o.timer.Reset(most)
+	}
+	return o.timer.C
 }
 
 // enqueue has a call sent. On a stream that has answered all, and so has room, a call that is

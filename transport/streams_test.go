@@ -270,6 +270,44 @@ func TestStreamClientGivesUp(t *testing.T) {
 	})
 }
 
+// TestTakeWithin: an answer that comes in time counts, and after one that was late the next
+// call has all its time.
+func TestTakeWithin(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		var wait atomic.Int64
+		c, _ := streamClient(w, limiterFunc(func(_ context.Context, req bucketring.Request) (bucketring.Decision, error) {
+			time.Sleep(time.Duration(wait.Load()))
+			return allow(req), nil
+		}))
+		for _, tt := range []struct{ answers, most, ctx, took time.Duration }{
+			{100, 0, 1000, 100}, {100, 101, 1000, 100}, {100, 50, 1000, 50}, {100, 101, 1000, 100}, {100, 200, 30, 30}, {100, 101, 1000, 100},
+		} {
+			for _, verb := range []bucketring.Verb{bucketring.VerbTake, bucketring.VerbSet} { // on the stream, and not
+				wait.Store(int64(tt.answers * time.Millisecond))
+				ctx, cancel := context.WithTimeout(t.Context(), tt.ctx*time.Millisecond)
+				req, began := aliceOnce(), time.Now()
+				if req.Verb = verb; verb == bucketring.VerbSet {
+					req = bucketring.Request{Verb: verb, Namespace: "n"}
+				}
+				_, err := c.TakeWithin(ctx, tt.most*time.Millisecond, req)
+				cancel()
+				late := tt.took < tt.answers
+				if took := time.Since(began); took != tt.took*time.Millisecond || errors.Is(err, context.DeadlineExceeded) != late {
+					t.Errorf("TakeWithin(%v) of an answer after %v = %v after %v, want %v", tt.most*time.Millisecond, tt.answers*time.Millisecond, err, took, tt.took*time.Millisecond)
+				}
+				time.Sleep(time.Second)
+			}
+		}
+	})
+}
+
+// limiterFunc is a Limiter made of a function.
+type limiterFunc func(context.Context, bucketring.Request) (bucketring.Decision, error)
+
+func (f limiterFunc) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+	return f(ctx, req)
+}
+
 // TestStreamClientCloses: calls under way end, and later ones too.
 func TestStreamClientCloses(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {

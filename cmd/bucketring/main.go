@@ -108,7 +108,7 @@ Exit codes: 0 ok or allowed, 1 error, 2 usage or invalid configuration, 3 denied
 		verbCommand("refund", "Give tokens back, never above full"),
 		verbCommand("reset", "Forget what a key has used"),
 		usageCommand(), membersCommand(), ringCommand(), explainCommand(),
-		policyCommand(), reloadCommand(), drainCommand(), benchCommand(), keyringCommand(), configCommand(), healthCommand(), versionCommand(),
+		policyCommand(), reloadCommand(), drainCommand(), benchCommand(), keyringCommand(), tokenCommand(), configCommand(), healthCommand(), versionCommand(),
 	)
 	return root
 }

@@ -46,6 +46,7 @@ var plan = map[string]room{
 	"internal/metrics":          {4, "bucket cluster node policy transport", "client_golang go-metrics"},
 	"internal/store":            {4, ". node", ""},
 	"internal/policytest":       {4, ". node policy ring internal/ratefield", "yaml"},
+	"internal/access":           {2, ".", "yaml"},
 	"internal/house":            {4, "", ""},
 	"internal/proctest":         {6, ". client internal/envoyrls/rlspb", "grpc"},                                      // it asks as Envoy and Go programs do
 	"internal/doortest":         {5, ". node/member transport/limitpb internal/envoyrls/rlspb", "grpc protobuf yaml"}, // what strangers have in their hands

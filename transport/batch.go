@@ -86,7 +86,7 @@ func (s *Server) takeBatch(ctx context.Context, batch *batch) ([]byte, error) {
 		return nil, status.Errorf(codes.OutOfRange, "%d requests in a batch, at most %d are allowed: send several batches", batch.count, maxBatch)
 	}
 	made, waiting := &batch.made, map[string][]int(nil) // by key
-	s.takeEachNow(batch.calls, made)
+	s.takeEachNow(ctx, batch.calls, made)
 	for i, done := range made.done {
 		if done {
 			continue

@@ -21,7 +21,11 @@ func (s *Server) Release(ctx context.Context, m *limitpb.LeasesRequest) (*limitp
 }
 
 func (s *Server) leases(ctx context.Context, verb bucketring.Verb, m *limitpb.LeasesRequest) (*limitpb.LeasesResponse, error) {
-	d, err := s.limiter.Take(ctx, bucketring.Request{Verb: verb, IDs: m.GetLeases()})
+	req := bucketring.Request{Verb: verb, IDs: m.GetLeases()}
+	if err := s.may(ctx, &req); err != nil {
+		return nil, toStatus(err)
+	}
+	d, err := s.limiter.Take(ctx, req)
 	if err != nil {
 		return nil, toStatus(err)
 	}

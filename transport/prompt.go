@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -40,10 +41,11 @@ func (p *prompts) reset(count int) {
 	p.errs, p.done = slices.Grow(p.errs[:0], count)[:count], slices.Grow(p.done[:0], count)[:count]
 }
 
-// takeEachNow decides the takes among calls that need no other node. An error is one for the
-// answer.
-func (s *Server) takeEachNow(calls []streamCall, p *prompts) {
+// takeEachNow decides the takes among calls that need no other node, and notes of all which
+// their caller may not make. An error is one for the answer.
+func (s *Server) takeEachNow(ctx context.Context, calls []streamCall, p *prompts) {
 	p.reset(len(calls))
+	s.judge(ctx, calls)
 	if s.prompt == nil {
 		return
 	}

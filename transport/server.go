@@ -4,6 +4,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"runtime"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -31,7 +33,10 @@ const (
 type Server struct {
 	limitpb.UnimplementedLimiterServer
 	limiter bucketring.Limiter
-	prompt  Prompt // the limiter, if it is one
+	prompt  Prompt           // the limiter, if it is one
+	guard   bucketring.Guard // nil lets everybody in
+	open    []string         // methods that are for everybody
+	tls     *tls.Config      // nil for connections in clear
 	parser  parser
 	batches sync.Pool // of *batch
 	panics  atomic.Int64
@@ -40,11 +45,30 @@ type Server struct {
 	end    sync.Once
 }
 
-// NewServer returns a server whose calls limiter decides. If it is a Prompt too, a call
-// on a stream that need not wait costs no goroutine.
+// NewServer returns a server whose calls limiter decides, and which lets everybody in, in
+// clear. If it is a Prompt too, a call on a stream that need not wait costs no goroutine.
 func NewServer(limiter bucketring.Limiter) *Server {
-	prompt, _ := limiter.(Prompt)
-	return &Server{limiter: limiter, prompt: prompt, ending: make(chan struct{})}
+	return NewGuarded(ServerConfig{Limiter: limiter})
+}
+
+// ServerConfig says whom a Server lets in. Only Limiter is required.
+type ServerConfig struct {
+	// Limiter decides every call, as NewServer says.
+	Limiter bucketring.Limiter
+	// Guard knows callers, also those of services that are registered beside the public
+	// API; what these callers may do there, those services ask. Nil lets everybody in.
+	Guard bucketring.Guard
+	// Open are full names of methods, such as "/grpc.health.v1.Health/Check", that
+	// everybody may call.
+	Open []string
+	// TLS secures the connections; nil leaves them in clear.
+	TLS *tls.Config
+}
+
+// NewGuarded returns a server that lets some callers in.
+func NewGuarded(cfg ServerConfig) *Server {
+	prompt, _ := cfg.Limiter.(Prompt)
+	return &Server{limiter: cfg.Limiter, prompt: prompt, guard: cfg.Guard, open: cfg.Open, tls: cfg.TLS, ending: make(chan struct{})}
 }
 
 // EndStreams ends all streams in good order, and refuses new ones: what was received is
@@ -60,6 +84,12 @@ func (s *Server) GRPC() *grpc.Server {
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: 5 * time.Minute, MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: streamAge + time.Minute,
 		}))
+	if s.guard != nil {
+		opts = append(opts, grpc.ChainUnaryInterceptor(s.admitUnary), grpc.ChainStreamInterceptor(s.admitStream))
+	}
+	if s.tls != nil {
+		opts = append(opts, grpc.Creds(credentials.NewTLS(s.tls)))
+	}
 	g := grpc.NewServer(opts...)
 	s.Register(g)
 	return g
@@ -151,6 +181,9 @@ func (s *Server) one(ctx context.Context, verb bucketring.Verb, m *limitpb.TakeR
 }
 
 func (s *Server) decide(ctx context.Context, req bucketring.Request) (*limitpb.Decision, error) {
+	if err := s.may(ctx, &req); err != nil {
+		return nil, toStatus(err)
+	}
 	d, err := s.limiter.Take(ctx, req)
 	if err != nil {
 		return nil, toStatus(err)

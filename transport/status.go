@@ -25,6 +25,8 @@ var statuses = []struct {
 	{bucketring.ErrUnknownID, codes.NotFound, "UNKNOWN_ID"},
 	{bucketring.ErrNoPolicy, codes.NotFound, ""},
 	{bucketring.ErrUnavailable, codes.Unavailable, ""},
+	{bucketring.ErrUnauthenticated, codes.Unauthenticated, ""},
+	{bucketring.ErrForbidden, codes.PermissionDenied, ""},
 	{context.DeadlineExceeded, codes.DeadlineExceeded, ""},
 	{context.Canceled, codes.Canceled, ""},
 }

@@ -26,6 +26,8 @@ func TestStatusTable(t *testing.T) {
 		{&bucketring.NotOwner{Hint: "n3"}, codes.Unavailable, bucketring.ErrUnavailable},
 		{fmt.Errorf("node: %w", context.DeadlineExceeded), codes.DeadlineExceeded, context.DeadlineExceeded},
 		{context.Canceled, codes.Canceled, context.Canceled},
+		{fmt.Errorf("%w: show a token", bucketring.ErrUnauthenticated), codes.Unauthenticated, bucketring.ErrUnauthenticated},
+		{fmt.Errorf("%w: not there", bucketring.ErrForbidden), codes.PermissionDenied, bucketring.ErrForbidden},
 		{errors.New("disk on fire"), codes.Internal, bucketring.ErrUnavailable},
 	} {
 		sent := transport.ToStatus(tt.err)
@@ -47,9 +49,9 @@ func TestStatusTable(t *testing.T) {
 	}
 }
 
-// ours are the errors of a Limiter.
+// ours are the errors of a Limiter and of a Guard.
 var ours = []error{bucketring.ErrInvalid, bucketring.ErrNoPolicy, bucketring.ErrUnknownID, bucketring.ErrUnavailable,
-	context.DeadlineExceeded, context.Canceled}
+	context.DeadlineExceeded, context.Canceled, bucketring.ErrUnauthenticated, bucketring.ErrForbidden}
 
 // TestEveryCodeIsOneOfOurErrors: a Limiter returns no others. A reason that is not
 // known here, or stands beside another code, changes nothing.

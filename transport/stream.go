@@ -154,6 +154,9 @@ func (c *streamed) takeIn(raw []byte) error {
 	if c.ended {
 		return nil
 	}
+	if err := c.server.known(c.stream.Context()); err != nil {
+		return err
+	}
 	if err := c.calls.readStream(raw); err != nil {
 		return status.Error(codes.Internal, err.Error())
 	}
@@ -170,7 +173,7 @@ func (c *streamed) takeIn(raw []byte) error {
 	c.made.clear()
 	for calls := c.calls.calls; len(calls) > 0; {
 		some := calls[:min(len(calls), togetherAtMost)]
-		c.server.takeEachNow(some, &c.decided)
+		c.server.takeEachNow(c.stream.Context(), some, &c.decided)
 		for i := range some {
 			c.begin(&some[i], &c.decided, i)
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/bucketring/bucketring"
@@ -225,7 +226,7 @@ func (c *StreamClient) run() {
 		// answer it is no good end.
 		if !errors.Is(err, io.EOF) || silent > 1 {
 			for _, o := range c.pending {
-				o.err = fmt.Errorf("%w: stream of calls broke: %s", bucketring.ErrUnavailable, status.Convert(err).Message())
+				o.err = broken(err)
 				o.answered <- struct{}{}
 			}
 			clear(c.pending)
@@ -237,6 +238,14 @@ func (c *StreamClient) run() {
 		}
 		c.mu.Unlock()
 	}
+}
+
+// broken is the error of calls on a stream that ended with err.
+func broken(err error) error {
+	if code := status.Code(err); code == codes.Unauthenticated || code == codes.PermissionDenied {
+		return fromStatus(err) // another try, or another node, would not help
+	}
+	return fmt.Errorf("%w: stream of calls broke: %s", bucketring.ErrUnavailable, status.Convert(err).Message())
 }
 
 // session is one stream, from its beginning to its end. The error is io.EOF if the node

@@ -35,6 +35,9 @@ type Config struct {
 	// Policies returns the present policies. It is called for each call, from many
 	// goroutines.
 	Policies func() *policy.Set
+	// Guard says what the callers may do that the gRPC server has admitted. Nil lets
+	// everybody do everything.
+	Guard bucketring.Guard
 	// Settings are what an operator can choose; the zero value works.
 	Settings Settings
 	// Observe is told how long each call took. Nil means nobody.
@@ -122,6 +125,9 @@ func (s *Server) ShouldRateLimit(ctx context.Context, req *rls.RateLimitRequest)
 		s.cfg.Observe(time.Since(c.began))
 	}()
 	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if err := c.may(); err != nil {
 		return nil, err
 	}
 	set := s.cfg.Policies()

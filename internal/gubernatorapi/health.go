@@ -25,7 +25,10 @@ type Peer struct {
 
 // HealthCheck implements pb.V1Server. It tells of this node alone: what is the matter
 // with others, or with callers, does not make this one unhealthy.
-func (s *Server) HealthCheck(context.Context, *pb.HealthCheckReq) (*pb.HealthCheckResp, error) {
+func (s *Server) HealthCheck(ctx context.Context, _ *pb.HealthCheckReq) (*pb.HealthCheckResp, error) {
+	if err := s.mayLook(ctx); err != nil {
+		return nil, err
+	}
 	if s.cfg.Ready != nil {
 		if err := s.cfg.Ready(); err != nil {
 			return nil, status.Error(codes.Unavailable, err.Error())

@@ -31,10 +31,12 @@ type route struct {
 	call   func(*Server, context.Context, http.ResponseWriter, *http.Request) (proto.Message, error)
 }
 
+const liveCheckPath = "/v1/LiveCheck"
+
 var routes = map[string]route{
 	"/v1/GetRateLimits": {http.MethodPost, (*Server).getRateLimits},
 	"/v1/HealthCheck":   {http.MethodGet, (*Server).healthCheck},
-	"/v1/LiveCheck":     {http.MethodGet, (*Server).liveCheck},
+	liveCheckPath:       {http.MethodGet, (*Server).liveCheck},
 }
 
 // Paths are those that a [Server] answers as an http.Handler, whatever the method.
@@ -81,6 +83,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (proto.Message, e
 		return nil, err
 	}
 	defer cancel()
+	if ctx, err = s.admit(ctx, w, r); err != nil {
+		return nil, err
+	}
 	return wanted.call(s, ctx, w, r)
 }
 

@@ -19,7 +19,10 @@ func (s *Server) check(ctx context.Context, item *pb.RateLimitReq) (wrong string
 	if item.GetUniqueKey() != "" && item.GetName() != "" && ctx.Err() != nil {
 		return s.gone(ctx.Err())
 	}
-	if wrong = s.wrongWith(item); wrong != "" {
+	if wrong = s.wrongWith(item); wrong == "" {
+		wrong = s.mayNot(ctx, item)
+	}
+	if wrong != "" {
 		s.counts.bad.Add(1)
 	}
 	return wrong

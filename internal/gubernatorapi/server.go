@@ -43,6 +43,8 @@ type Config struct {
 	// RetryAfter adds retry_after_ms to the metadata of OVER_LIMIT: the time in ms until
 	// the same request could pass, if there is one.
 	RetryAfter bool
+	// Access says whom to let in. The zero value lets everybody do everything.
+	Access Access
 	// Logger is told of panics. Nil means silence.
 	Logger *slog.Logger
 }

@@ -53,6 +53,8 @@ type AdminConfig struct {
 	Admin Admin
 	// Drainer takes the node out of its cluster; nil if it cannot be.
 	Drainer Drainer
+	// Guard knows callers and which of them operate this node. Nil lets everybody in.
+	Guard bucketring.Guard
 	// Logger is told of panics and of errors that an Admin should not return. Nil
 	// means silence.
 	Logger *slog.Logger
@@ -65,15 +67,14 @@ type admin struct {
 	drainer Drainer
 }
 
-// NewAdmin returns the handler of /v1/admin/ for the admin listener, which must
-// know its callers: this handler asks nobody who they are. It panics without an
-// Admin.
+// NewAdmin returns the handler of /v1/admin/ for the admin listener. Without a Guard that
+// listener must be out of reach for strangers. It panics without an Admin.
 func NewAdmin(cfg AdminConfig) http.Handler {
 	if cfg.Admin == nil {
 		panic("httpapi: NewAdmin without an Admin")
 	}
 	a := &admin{admin: cfg.Admin, drainer: cfg.Drainer}
-	a.start(cfg.Logger)
+	a.start(cfg.Logger, cfg.Guard)
 	a.mount(a.routes())
 	return a
 }

@@ -51,6 +51,9 @@ func (h *Handler) appendItem(ctx context.Context, b []byte, it *item) []byte {
 	if err == nil {
 		err = prepare(&it.req)
 	}
+	if err == nil {
+		err = h.may(ctx, &it.req)
+	}
 	if err == nil && ctx.Err() != nil {
 		err = ctx.Err()
 		if errors.Is(err, context.DeadlineExceeded) {

@@ -39,8 +39,9 @@
 // # What it does not do
 //
 // It decides nothing, keeps no state between calls, forwards nothing and knows
-// no ring. It asks nobody who they are. A user's key, a token, an id and the key
-// of a table's row are never logged and stand in no error.
+// no ring. Who a caller is, and what it may do, a [bucketring.Guard] says, if there
+// is one: access.go asks it. A user's key, a token, an id and the key of a table's row
+// are never logged and stand in no error.
 //
 // # Concurrency
 //
@@ -48,6 +49,6 @@
 // the one call in which it happened. One batch is decided in sequence; batches
 // run beside each other.
 //
-// Read next: handler.go, face.go, then take.go, request.go and decision.go;
+// Read next: handler.go, face.go, access.go, then take.go, request.go and decision.go;
 // forward.go and admin.go stand for themselves.
 package httpapi

@@ -16,6 +16,7 @@ var (
 	problemJSON = []string{"application/problem+json"}
 	plainText   = []string{"text/plain; charset=utf-8"}
 	oneSecond   = []string{"1"}
+	bearer      = []string{"Bearer"}
 	closeAfter  = []string{"close"}
 )
 

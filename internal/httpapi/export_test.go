@@ -23,7 +23,7 @@ func Routes(h *Handler, of http.Handler) (all []string) {
 	calls := append(h.routes(), of.(*admin).routes()...)
 	for _, p := range probePaths {
 		if p.path == "/livez" || p.path == "/readyz" {
-			calls = append(calls, route{"GET", p.path, nil})
+			calls = append(calls, route{"GET", p.path, nothing, nil})
 		}
 	}
 	for _, r := range calls {

@@ -18,6 +18,7 @@ import (
 // are mounted.
 type face struct {
 	log     *slog.Logger
+	guard   bucketring.Guard // nil lets everybody in
 	mux     *http.ServeMux
 	sites   http.CrossOriginProtection
 	writers sync.Pool // of *writer
@@ -29,11 +30,11 @@ type face struct {
 type counts struct{ bad, crossSite, unavailable, panics atomic.Uint64 }
 
 // start makes a face ready to be given routes. A nil log means silence.
-func (f *face) start(log *slog.Logger) {
+func (f *face) start(log *slog.Logger, guard bucketring.Guard) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	f.log, f.mux = log, http.NewServeMux()
+	f.log, f.guard, f.mux = log, guard, http.NewServeMux()
 	f.writers.New = func() any { return new(writer) }
 }
 
@@ -54,6 +55,7 @@ func (f *face) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 type route struct {
 	method, path string // no method means any
+	needs        bucketring.Scope
 	serve        http.HandlerFunc
 }
 
@@ -66,7 +68,7 @@ func (f *face) mount(routes []route) {
 		if r.method != "" {
 			pattern = r.method + " " + r.path
 		}
-		f.mux.HandleFunc(pattern, r.serve)
+		f.mux.HandleFunc(pattern, f.guarded(r))
 		methods[r.path] = append(methods[r.path], r.method)
 	}
 	paths := make([]string, 0, len(methods))

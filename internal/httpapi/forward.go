@@ -32,6 +32,9 @@ type forward struct {
 // forwardAuth serves /v1/forward-auth: 200 and no body, or the policy's refusal.
 func (h *Handler) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	f, err := readForward(r)
+	if err == nil {
+		err = h.may(r.Context(), &bucketring.Request{Namespace: f.namespace})
+	}
 	if err != nil {
 		h.fail(w, r, err)
 		return

@@ -19,6 +19,9 @@ type Config struct {
 	View View
 	// Health answers the probes. With nil the node is always live and ready.
 	Health *Health
+	// Guard knows callers and what they may do. Nil lets everybody do everything. The
+	// probes and openapi.yaml are for everybody in any case.
+	Guard bucketring.Guard
 	// Logger is told of panics and of errors that a Limiter should not return.
 	// Nil means silence.
 	Logger *slog.Logger
@@ -46,7 +49,7 @@ func New(cfg Config) *Handler {
 		cfg.Health = &Health{}
 	}
 	h := &Handler{limiter: cfg.Limiter, policies: cfg.Policies, view: cfg.View}
-	h.start(cfg.Logger)
+	h.start(cfg.Logger, cfg.Guard)
 	h.buffers.New = func() any { return &buffers{in: make([]byte, 0, 1<<10), out: make([]byte, 0, 1<<10)} }
 	// A proxy passes on what a browser sent to the site behind it.
 	h.sites.AddInsecureBypassPattern(forwardAuthPath)

@@ -26,11 +26,14 @@ func (h *Handler) leases(verb bucketring.Verb) http.HandlerFunc {
 			return
 		}
 		ids, err := decodeLeases(b.in)
+		req := bucketring.Request{Verb: verb, IDs: ids}
+		if err == nil {
+			err = h.may(r.Context(), &req)
+		}
 		if err != nil {
 			h.fail(w, r, err)
 			return
 		}
-		req := bucketring.Request{Verb: verb, IDs: ids}
 		d, err := h.limiter.Take(r.Context(), req)
 		if err != nil {
 			h.failRequest(w, r, &req, err)

@@ -100,6 +100,9 @@ var errNoPage = problemf(http.StatusNotFound,
 // usage serves GET /v1/usage.
 func (h *Handler) usage(w http.ResponseWriter, r *http.Request) {
 	req, render, err := usageRequest(r.URL.RawQuery)
+	if err == nil {
+		err = h.may(r.Context(), &req)
+	}
 	if err != nil {
 		h.fail(w, r, err)
 		return

@@ -85,6 +85,8 @@ func (f *face) problemOf(ctx context.Context, req *bucketring.Request, err error
 		return problemf(http.StatusBadRequest, "%s", err)
 	case errors.Is(err, bucketring.ErrNoPolicy):
 		return problemf(http.StatusNotFound, "%s", strings.TrimPrefix(err.Error(), "bucketring: "))
+	case accessProblem(err) != nil:
+		return accessProblem(err)
 	case errors.Is(err, bucketring.ErrUnknownID):
 		return errUnknownID
 	case errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled):
@@ -123,6 +125,9 @@ func writeProblem(w http.ResponseWriter, p *problem) {
 	header["Content-Type"] = problemJSON
 	if p.retryAfter1s {
 		header["Retry-After"] = oneSecond
+	}
+	if p.status == http.StatusUnauthorized {
+		header["Www-Authenticate"] = bearer
 	}
 	if p.closes {
 		header["Connection"] = closeAfter

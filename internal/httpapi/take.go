@@ -59,6 +59,9 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, b *buffers, req
 	if err == nil {
 		err = prepare(&req)
 	}
+	if err == nil {
+		err = h.may(r.Context(), &req)
+	}
 	if err != nil {
 		h.fail(w, r, err)
 		return

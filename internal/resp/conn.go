@@ -3,6 +3,7 @@
 package resp
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -34,16 +35,17 @@ type conn struct {
 	id     int64 // from 1, unique in the server
 
 	decoder     decoder
-	heard       time.Time // when the client last sent something
-	now         int64     // a reading of the limiter's clock
-	shared      int       // further commands that may share it
-	version     int       // of the protocol
-	stranger    bool      // owes a token
-	name        string    // that the client gave itself
-	leaving     bool      // the client wants to go, or has to
-	wrongTokens int       // that it has sent
-	out         []byte    // replies that were not handed over yet
-	count       int       // commands that they answer
+	heard       time.Time       // when the client last sent something
+	now         int64           // a reading of the limiter's clock
+	shared      int             // further commands that may share it
+	version     int             // of the protocol
+	stranger    bool            // owes a token
+	caller      context.Context // stands for whoever has sent one; nil for a stranger
+	name        string          // that the client gave itself
+	leaving     bool            // the client wants to go, or has to
+	wrongTokens int             // that it has sent
+	out         []byte          // replies that were not handed over yet
+	count       int             // commands that they answer
 
 	// What is here is no variable of a function because the Limiter is handed a
 	// pointer to it, for which each command would need new memory.

@@ -27,6 +27,9 @@ func (c *conn) runCounter(key []byte, k counting, problem string) {
 	if problem == "" {
 		problem = keyProblem(key)
 	}
+	if problem == "" {
+		problem = c.mayNot(k.needs())
+	}
 	if problem != "" {
 		c.fail(problem)
 		return
@@ -100,6 +103,10 @@ func (c *conn) runCount(keys [][]byte, k counting) {
 			c.fail(problem)
 			return
 		}
+	}
+	if problem := c.mayNot(k.needs()); problem != "" {
+		c.fail(problem)
+		return
 	}
 	var total int64
 	var jobs []*job

@@ -59,3 +59,11 @@ func (d *Decoder) Feed(b []byte) (commands [][]string, err error) {
 
 // Capacity is how many bytes the decoder has reserved.
 func (d *Decoder) Capacity() int { return cap(d.d.buf) + 8*cap(d.d.spans) + 24*cap(d.d.args) }
+
+// Commands lists the names of all commands.
+func Commands() (names []string) {
+	for name := range commands {
+		names = append(names, name)
+	}
+	return names
+}

@@ -101,7 +101,7 @@ func FuzzConnection(f *testing.F) {
 	seeds(f)
 	c := newCell()
 	d := open(f, resp.Config{
-		Authorize: func(token string) bool { return token == "good" },
+		Guard: tokens{"good": allScopes},
 		Limiter: immediate{c.Take, func(req *bucketring.Request, d *bucketring.Decision) bool {
 			return !strings.HasPrefix(req.Key, "far") && c.TakeNow(0, req, d)
 		}},

@@ -18,6 +18,10 @@ func (c *conn) runThrottle(words [][]byte) {
 	}
 	verb, cost := t.verb()
 	c.request = bucketring.Request{Verb: verb, Key: string(words[1]), Cost: cost, Limits: c.limitsOf(&t.cells)}
+	if problem = c.mayNot(c.request.Needs()); problem != "" {
+		c.fail(problem)
+		return
+	}
 	if c.server.counters.has(c.request.Key) || !c.decideNow() {
 		c.beside(0, &job{key: c.request.Key, task: &throttling{t, c.request}})
 		return

@@ -43,9 +43,9 @@ type Config struct {
 	// Limiter decides every call; its nodes must know CounterStep. If it is an Immediate too, TakeNow is tried first
 	// and Take runs on a goroutine of its own.
 	Limiter bucketring.Limiter
-	// Authorize reports whether a token is good. With nil none is needed. It is called
-	// from many goroutines.
-	Authorize func(token string) bool
+	// Guard knows clients by the tokens that they send with AUTH or HELLO, and what each
+	// may do. With nil none is needed.
+	Guard bucketring.Guard
 	// Unavailable decides CL.THROTTLE while the owner of a key is away. The zero value
 	// is bucketring.UnavailableLocal.
 	Unavailable bucketring.Unavailable

@@ -13,21 +13,22 @@ const maxWrongTokens = 10
 // begin makes the connection as it was when it was new.
 func (c *conn) begin() {
 	c.version, c.name = resp2, ""
-	c.stranger = c.server.cfg.Authorize != nil
+	c.stranger, c.caller = c.server.cfg.Guard != nil, nil
 }
 
 // authorize checks a token. The problem is the error to answer, "" if there is none.
 // A token that is refused does not take away what one before it gave.
 func (c *conn) authorize(token []byte) (problem string) {
-	switch check := c.server.cfg.Authorize; {
-	case check == nil:
+	if c.server.cfg.Guard == nil {
 		return errTokenUseless
-	case !check(string(token)):
+	}
+	caller, err := c.server.cfg.Guard.Admit(c.server.ctx, string(token))
+	if err != nil {
 		c.wrongTokens++
 		c.leaving = c.wrongTokens >= maxWrongTokens
 		return errWrongToken
 	}
-	c.stranger = false
+	c.stranger, c.caller = false, caller
 	return ""
 }
 

@@ -128,11 +128,8 @@ func TestNames(t *testing.T) {
 }
 
 func TestAuth(t *testing.T) {
-	var asked []string
-	d := open(t, resp.Config{Limiter: limiterFunc(allowing), Authorize: func(token string) bool {
-		asked = append(asked, token)
-		return token == "good"
-	}})
+	guard := &listening{tokens: tokens{"good": allScopes}}
+	d := open(t, resp.Config{Limiter: limiterFunc(allowing), Guard: guard})
 	defer d.close()
 	c := d.client()
 	c.talk([]said{
@@ -148,7 +145,7 @@ func TestAuth(t *testing.T) {
 	}...)
 	c.ended()
 	want := "bad bad bad bad good bad good good"
-	if got := strings.Join(asked, " "); got != want {
+	if got := strings.Join(guard.asked, " "); got != want {
 		t.Errorf("asked for %q, want %q", got, want)
 	}
 }
@@ -156,7 +153,7 @@ func TestAuth(t *testing.T) {
 // TestGuessing cuts off who tries one token after the other, and nobody who is wrong now
 // and then.
 func TestGuessing(t *testing.T) {
-	d := open(t, resp.Config{Limiter: limiterFunc(allowing), Authorize: func(token string) bool { return token == "good" }})
+	d := open(t, resp.Config{Limiter: limiterFunc(allowing), Guard: tokens{"good": allScopes}})
 	defer d.close()
 	c := d.client()
 	for range 4 {
@@ -169,7 +166,7 @@ func TestGuessing(t *testing.T) {
 // TestStrangersHaveLessRoom sends the same commands without a token and with one, in
 // one piece: what the first one says must count for the next.
 func TestStrangersHaveLessRoom(t *testing.T) {
-	d := open(t, resp.Config{Limiter: newCell(), Authorize: func(string) bool { return true }})
+	d := open(t, resp.Config{Limiter: newCell(), Guard: tokens{"a": allScopes}})
 	defer d.close()
 	many := wire(append([]string{"EXISTS"}, strings.Fields(strings.Repeat("k ", 10))...)...)
 	long := wire("ECHO", strings.Repeat("x", 16<<10+1))

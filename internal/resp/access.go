@@ -1,0 +1,49 @@
+// access.go asks a Guard whether the client of a connection may.
+
+package resp
+
+import (
+	"errors"
+
+	"github.com/bucketring/bucketring"
+)
+
+// needs are the scopes of which one allows an operation. What takes a counter back is more
+// than a take. When a counter ends its client says, so EXPIRE in the future is a take.
+func (k *counting) needs() bucketring.Scope {
+	switch {
+	case k.op == opGet, k.op == opLook:
+		return bucketring.ScopeTake | bucketring.ScopeRead
+	case k.op == opAdd && k.number >= 0,
+		k.op == opSet && k.flags&ifAbsent != 0,
+		k.op == opExpire && k.time > 0:
+		return bucketring.ScopeTake
+	}
+	return bucketring.ScopeAdjust
+}
+
+// mayNot returns the error for a client that has none of these scopes, "" if it has. A
+// client whose token has ended is a stranger again. Redis has no namespaces: whoever
+// names a key shares it.
+func (c *conn) mayNot(of bucketring.Scope) (problem string) {
+	if c.server.cfg.Guard == nil {
+		return ""
+	}
+	return c.refusal(c.server.cfg.Guard.May(c.caller, of, ""))
+}
+
+// isForgotten reports whether the client's token has ended, and makes it a stranger then.
+func (c *conn) isForgotten() bool {
+	return !c.stranger && c.server.cfg.Guard != nil && c.refusal(c.server.cfg.Guard.Known(c.caller)) != ""
+}
+
+func (c *conn) refusal(err error) (problem string) {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, bucketring.ErrUnauthenticated):
+		c.stranger, c.caller = true, nil
+		return errNoToken
+	}
+	return "NOPERM " + err.Error()
+}

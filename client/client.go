@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/transport"
@@ -24,6 +22,10 @@ type Config struct {
 	Addrs []string
 	// TLS secures the connections; nil sends in clear, for loopback.
 	TLS *tls.Config
+	// Token says who this client is, where nodes have a tokens file. It is not sent in clear
+	// to another machine, unless TokenInClear says so.
+	Token        string
+	TokenInClear bool
 	// Unary sends each call by itself, for a proxy that balances calls. Else those of many
 	// callers share a stream to a node, at a quarter of the cost.
 	Unary bool
@@ -65,15 +67,15 @@ func Dial(_ context.Context, cfg Config) (*Client, error) {
 	if len(cfg.Addrs) == 0 {
 		return nil, errors.New("client: no address of a node is given")
 	}
-	creds := insecure.NewCredentials()
-	if cfg.TLS != nil {
-		creds = credentials.NewTLS(cfg.TLS)
-	}
 	cfg.Options = append(steady(), cfg.Options...)
 	c := &Client{guide: newGuide(len(cfg.Addrs), !cfg.Sticky), attempt: cmp.Or(cfg.AttemptTimeout, DefaultAttemptTimeout)}
 	for _, addr := range cfg.Addrs {
-		opts := append([]grpc.DialOption{grpc.WithTransportCredentials(creds)}, cfg.Options...)
-		conn, err := grpc.NewClient(addr, opts...)
+		opts, err := cfg.secured(addr)
+		if err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+		conn, err := grpc.NewClient(addr, append(opts, cfg.Options...)...)
 		if err != nil {
 			_ = c.Close()
 			return nil, fmt.Errorf("client: dial %s: %w", addr, err)

@@ -27,7 +27,7 @@ const (
 var scopeNames = [...]string{"take", "adjust", "read", "admin"}
 
 // ScopeNames returns the names of all scopes.
-func ScopeNames() []string { return scopeNames[:] }
+func ScopeNames() []string { return append([]string(nil), scopeNames[:]...) }
 
 // ParseScope reads the name of one scope. The error is ErrInvalid and suggests one.
 func ParseScope(name string) (Scope, error) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,34 +54,44 @@ type limitState struct {
 type asker struct {
 	base   string
 	client *http.Client
+	token  string // to show; empty for none
+	err    error  // why nothing can be asked
 }
 
 func newAsker(addr string) *asker {
 	if !strings.Contains(addr, "://") {
 		addr = "http://" + addr
 	}
-	return &asker{strings.TrimSuffix(addr, "/"), &http.Client{Timeout: 5 * time.Second}}
+	return &asker{base: strings.TrimSuffix(addr, "/"), client: &http.Client{Timeout: 5 * time.Second}}
 }
 
-// addAddr gives a command the flag --addr.
+// addAddr gives a command the flag --addr, and those that say who asks.
 func addAddr(cmd *cobra.Command) {
 	cmd.Flags().String("addr", "", "HTTP address of a node [BUCKETRING_ADDR] (default 127.0.0.1:7750)")
+	addCredentials(cmd.Flags())
 }
 
 func askerOf(cmd *cobra.Command) *asker {
-	addr, _ := cmd.Flags().GetString("addr")
-	if addr == "" {
-		addr = os.Getenv("BUCKETRING_ADDR")
+	return askerAt(cmd, "addr", "BUCKETRING_ADDR", "127.0.0.1:7750")
+}
+
+// askerAt asks the node that a flag names, or the environment, or else the usual one.
+func askerAt(cmd *cobra.Command, flag, env, usual string) *asker {
+	addr, _ := cmd.Flags().GetString(flag)
+	addr = cmp.Or(addr, os.Getenv(env), usual)
+	c, err := credentialsOf(cmd.Flags())
+	if err != nil {
+		return &asker{err: err}
 	}
-	if addr == "" {
-		addr = "127.0.0.1:7750"
-	}
-	return newAsker(addr)
+	return c.asker(addr)
 }
 
 // call sends one request. body may be nil; answer is filled from a status below
 // 400 and from those in also.
 func (a *asker) call(ctx context.Context, method, path string, body, answer any, also ...int) (status int, err error) {
+	if a.err != nil {
+		return 0, a.err
+	}
 	var payload io.Reader
 	if body != nil {
 		data, err := json.Marshal(body)
@@ -95,6 +106,9 @@ func (a *asker) call(ctx context.Context, method, path string, body, answer any,
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if a.token != "" {
+		req.Header.Set("Authorization", "Bearer "+a.token)
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {

@@ -28,6 +28,7 @@ type benchConfig struct {
 	zipf               float64
 	limit              string
 	unary              bool
+	credentials        credentials
 	hgrm               string
 	p50, p99, p999     time.Duration // targets; 0 is none
 	answered, degraded float64       // targets: shares of the rate, and of the answers; below 0 is none
@@ -45,7 +46,13 @@ command and everything else on the machine share its processors.`,
 		Example: `  bucketring bench --rate 20000 --duration 30s
   bucketring bench --door resp --zipf 1.1 --keys 100000 --limit 100/s
   bucketring bench --addr 10.0.0.1:7751,10.0.0.2:7751 --target-p99 2ms -o json`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cfg.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if cfg.credentials, err = credentialsOf(cmd.Flags()); err != nil {
+				return err
+			}
+			return cfg.run(cmd)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&cfg.door, "door", "grpc", "grpc, http or resp")
@@ -64,6 +71,7 @@ command and everything else on the machine share its processors.`,
 	f.DurationVar(&cfg.p999, "target-p99.9", 0, "most that 99.9 % of the calls may take")
 	f.Float64Var(&cfg.answered, "target-answered", 0.99, "least share of the calls that must be answered in time")
 	f.Float64Var(&cfg.degraded, "target-degraded", 1, "largest share of answers without the key's owner")
+	addCredentials(f)
 	addOutput(cmd)
 	return cmd
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -39,7 +40,9 @@ func (cfg *benchConfig) openGRPC(ctx context.Context, limits []bucketring.Limit)
 		}
 	}
 	for _, addr := range cfg.addrs {
-		c, err := client.Dial(ctx, client.Config{Addrs: []string{addr}, Unary: cfg.unary})
+		c, err := client.Dial(ctx, client.Config{
+			Addrs: []string{addr}, Unary: cfg.unary, TLS: cfg.credentials.tls, Token: cfg.credentials.token, TokenInClear: cfg.credentials.inClear,
+		})
 		if err != nil {
 			end()
 			return nil, nil, err
@@ -55,9 +58,10 @@ func (cfg *benchConfig) openGRPC(ctx context.Context, limits []bucketring.Limit)
 func (cfg *benchConfig) openHTTP() (benchCall, func(), error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, cfg.callers
+	transport.TLSClientConfig = cfg.credentials.tls
 	askers := make([]*asker, len(cfg.addrs))
 	for i, addr := range cfg.addrs {
-		askers[i] = newAsker(addr)
+		askers[i] = cfg.credentials.asker(addr)
 		askers[i].client.Transport = transport
 	}
 	return func(ctx context.Context, caller int, key string) (workload.Answer, error) {
@@ -82,17 +86,49 @@ func (cfg *benchConfig) openRESP(ctx context.Context, l *bucketring.Limit) (benc
 		}
 	}
 	for i := range conns {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", cfg.addrs[i%len(cfg.addrs)])
-		if err != nil {
+		var err error
+		if conns[i], err = dialRESP(ctx, cfg.addrs[i%len(cfg.addrs)], cfg.credentials); err != nil {
 			end()
-			return nil, nil, fmt.Errorf("%w: does a node listen there? serve needs --listen-resp", err)
+			return nil, nil, err
 		}
-		conns[i] = &respConn{conn: conn, replies: bufio.NewReader(conn), tail: respWords(
-			strconv.FormatInt(l.Capacity()-1, 10), strconv.FormatInt(l.Amount, 10), strconv.FormatInt(int64(l.Per/time.Second), 10))}
+		conns[i].tail = respWords(
+			strconv.FormatInt(l.Capacity()-1, 10), strconv.FormatInt(l.Amount, 10), strconv.FormatInt(int64(l.Per/time.Second), 10))
 	}
 	return func(ctx context.Context, caller int, key string) (workload.Answer, error) {
 		return conns[caller].throttle(ctx, key)
 	}, end, nil
+}
+
+// dialRESP connects to a node as a Redis client, and says who it is.
+func dialRESP(ctx context.Context, addr string, who credentials) (*respConn, error) {
+	var dialer interface {
+		DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+	} = new(net.Dialer)
+	if who.tls != nil {
+		dialer = &tls.Dialer{Config: who.tls}
+	} else if !who.mayShow(addr) {
+		return nil, usage(inClear(addr))
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w: does a node listen there? serve needs --listen-resp", err)
+	}
+	c := &respConn{conn: conn, replies: bufio.NewReader(conn)}
+	if who.token == "" {
+		return c, nil
+	}
+	_, err = conn.Write([]byte("*2\r\n" + respWords("AUTH", who.token)))
+	if err == nil {
+		var reply string
+		if reply, err = c.replies.ReadString('\n'); err == nil && reply != "+OK\r\n" {
+			err = fmt.Errorf("%s refuses the token: %s", addr, strings.TrimSpace(reply))
+		}
+	}
+	if err != nil {
+		_ = conn.Close() // of no use
+		return nil, err
+	}
+	return c, nil
 }
 
 // A respConn is a connection of one caller.

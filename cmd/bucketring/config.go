@@ -30,6 +30,8 @@ type config struct {
 	Cluster      clusterConfig
 	Policies     string
 	KeyFile      string
+	TokensFile   string
+	TLS          tlsConfig
 	DataDir      string
 	DataSync     string
 	Insecure     bool
@@ -127,7 +129,10 @@ func (src *source) addFile(name string, table []setting) (problems []error) {
 }
 
 // clientEnviron are names that belong to commands other than serve and dev.
-var clientEnviron = []string{"BUCKETRING_CONFIG", "BUCKETRING_ADDR", "BUCKETRING_ADMIN_ADDR"}
+var clientEnviron = []string{
+	"BUCKETRING_CONFIG", "BUCKETRING_ADDR", "BUCKETRING_ADMIN_ADDR", "BUCKETRING_TLS_CA", "BUCKETRING_CLIENT_CERT",
+	"BUCKETRING_CLIENT_KEY", "BUCKETRING_TOKEN", "BUCKETRING_TOKEN_FILE",
+}
 
 // injected reports whether Kubernetes sets a name by itself, for a Service that
 // is called bucketring.
@@ -199,7 +204,7 @@ func configCommand() *cobra.Command {
 	}
 	addFlags(print.Flags(), table)
 	addOutput(print)
-	return group("config", "Look at the configuration of serve", print)
+	return group("config", "Look at the configuration of serve", configCheckCommand(), print)
 }
 
 func printSettings(cmd *cobra.Command, src *source, table []setting) error {

@@ -43,7 +43,7 @@ func (src *source) decode() (*config, error) {
 		Cluster: clusterConfig{
 			Join: d.seeds("cluster.join"), Label: d.text("cluster.label"), BootstrapAfter: d.duration("cluster.bootstrap-after"),
 		},
-		Policies: d.text("policies"), KeyFile: d.text("key-file"), Insecure: d.boolean("insecure"), Budget: d.duration("forward-budget"),
+		Policies: d.text("policies"), KeyFile: d.text("key-file"), TokensFile: d.text("tokens-file"), TLS: d.pair(), Insecure: d.boolean("insecure"), Budget: d.duration("forward-budget"),
 		MaxKeys: d.number("max-keys"), MaxMemory: d.bytes("max-memory"), Drain: d.duration("drain-timeout"),
 		DataDir: d.text("data-dir"), DataSync: d.choice("data-sync", "interval", syncNever),
 		LogLevel: d.choice("log.level", "debug", "info", "warn", "error"),
@@ -81,6 +81,18 @@ func (d *decoder) fail(key, format string, args ...any) {
 }
 
 func (d *decoder) text(key string) string { return d.values.String(key) }
+
+// pair reads the files of the certificate that callers see.
+func (d *decoder) pair() tlsConfig {
+	files := tlsConfig{Cert: d.text("tls.cert"), Key: d.text("tls.key"), ClientCA: d.text("tls.client-ca")}
+	if (files.Cert == "") != (files.Key == "") {
+		d.fail("tls.key", "tls.cert and tls.key must both be given, or both be empty to serve in clear")
+	}
+	if files.ClientCA != "" && files.Cert == "" {
+		d.fail("tls.client-ca", "clients show certificates over TLS alone: give tls.cert and tls.key too")
+	}
+	return files
+}
 
 // address reads host:port, or nothing.
 func (d *decoder) address(key string) string {

@@ -31,9 +31,13 @@ func devCommand() *cobra.Command {
 func welcome(s *server) string {
 	at := s.addresses()
 	var b strings.Builder
+	scheme := "http"
+	if s.proof.pair != nil {
+		scheme = "https"
+	}
 	for _, door := range []struct{ name, format string }{
-		{"http", "  HTTP     http://%s\n"}, {"grpc", "  gRPC     %s\n"}, {"resp", "  Redis    %s\n"}, {"admin", "  metrics  http://%s/metrics\n"},
-		{"http", "  try      curl -i 'http://%s/v1/take?key=alice&limit=3/m'\n"},
+		{"http", "  HTTP     " + scheme + "://%s\n"}, {"grpc", "  gRPC     %s\n"}, {"resp", "  Redis    %s\n"}, {"admin", "  metrics  " + scheme + "://%s/metrics\n"},
+		{"http", "  try      curl -i '" + scheme + "://%s/v1/take?key=alice&limit=3/m'\n"},
 		{"http", "  or       bucketring take alice 3/m --addr %s\n"},
 	} {
 		if addr := at[door.name]; addr != "" {

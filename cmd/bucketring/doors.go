@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	stdlog "log"
@@ -11,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,9 +20,9 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/httpapi"
 	"github.com/bucketring/bucketring/internal/resp"
-	"github.com/bucketring/bucketring/node/member"
 	"github.com/bucketring/bucketring/transport/limitpb"
 )
 
@@ -81,7 +81,7 @@ func portOf(addr net.Addr) uint16 {
 // serveClients opens the doors for callers.
 func (s *server) serveClients(group *errgroup.Group) {
 	if s.doors.http != nil {
-		s.doors.serveHTTP(group, "http", s.doors.http, httpapi.Server(s.httpDoor(), errorLog(s.log)))
+		s.doors.serveHTTP(group, "http", s.doors.http, s.secured("http", httpapi.Server(s.httpDoor(), errorLog(s.log))))
 	}
 	if s.doors.grpc != nil {
 		g := s.api.GRPC()
@@ -92,7 +92,11 @@ func (s *server) serveClients(group *errgroup.Group) {
 		s.doors.serveGRPC(group, "grpc", s.doors.grpc, g)
 	}
 	if s.doors.resp != nil {
-		s.doors.serveRESP(group, s.doors.resp, s.resp)
+		l := s.doors.resp
+		if t := s.proof.door("resp"); t != nil {
+			l = tls.NewListener(l, t)
+		}
+		s.doors.serveRESP(group, l, s.resp)
 	}
 	for name, addr := range s.addresses() {
 		s.log.Info("listening", "door", name, "addr", addr)
@@ -117,8 +121,12 @@ func (s *server) addresses() map[string]string {
 }
 
 func (d *doors) serveHTTP(group *errgroup.Group, name string, l net.Listener, server *http.Server) {
+	serve := server.Serve
+	if server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
 	group.Go(func() error {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve %s: %w", name, err)
 		}
 		return nil
@@ -173,49 +181,30 @@ func (d *doors) close(ctx context.Context) {
 // adminServer serves operators: metrics, profiles and probes.
 func (s *server) adminServer() *http.Server {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.metrics.Handler())
-	mux.Handle("/v1/admin/", httpapi.NewAdmin(httpapi.AdminConfig{Admin: s.keeper, Drainer: (*drainer)(s), Logger: s.log}))
+	guard := s.proof.guard()
+	mux.Handle("GET /metrics", httpapi.Guarded(guard, bucketring.ScopeRead|bucketring.ScopeAdmin, s.metrics.Handler()))
+	mux.Handle("/v1/admin/", httpapi.NewAdmin(httpapi.AdminConfig{Admin: s.keeper, Drainer: (*drainer)(s), Guard: guard, Logger: s.log}))
 	(&httpapi.Health{Checks: s.health.checks}).Register(mux)
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	for path, page := range map[string]http.HandlerFunc{
+		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	} {
+		mux.Handle("GET /debug/pprof/"+path, httpapi.Guarded(guard, bucketring.ScopeAdmin, page))
+	}
 	server := httpapi.Server(mux, errorLog(s.log))
 	server.WriteTimeout = 65 * time.Second // profiles take half a minute
+	return s.secured("admin", server)
+}
+
+// secured has a server speak TLS, if there is a certificate, and HTTP/2 over that.
+func (s *server) secured(door string, server *http.Server) *http.Server {
+	if server.TLSConfig = s.proof.door(door); server.TLSConfig != nil {
+		server.Protocols.SetHTTP2(true)
+		server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 256}
+	}
 	return server
 }
 
 // errorLog takes what net/http says about single connections.
 func errorLog(log *slog.Logger) *stdlog.Logger {
 	return slog.NewLogLogger(log.Handler(), slog.LevelDebug)
-}
-
-// checkExposure refuses listeners that strangers could reach.
-func checkExposure(cfg *config) error {
-	if addr := cfg.Listen.RESP; addr != "" && !member.IsLoopback(addr) {
-		return fmt.Errorf("--listen-resp %s can be reached by strangers, and Redis clients cannot prove yet who they are: bind it to 127.0.0.1", addr)
-	}
-	if cfg.Insecure {
-		return nil
-	}
-	var open []string
-	for _, door := range []struct{ name, addr string }{
-		{"http", cfg.Listen.HTTP}, {"grpc", cfg.Listen.GRPC}, {"gossip", cfg.Listen.Gossip}, {"peer", cfg.Listen.Peer},
-	} {
-		if door.addr != "" && !member.IsLoopback(door.addr) && cfg.KeyFile == "" {
-			open = append(open, "--listen-"+door.name+" "+door.addr)
-		}
-	}
-	if len(open) > 0 {
-		return fmt.Errorf("%s can be reached by strangers: make a key file with \"bucketring keyring init FILE\" and give it with --key-file, or accept the risk with --insecure",
-			strings.Join(open, ", "))
-	}
-	if addr := cfg.Listen.Admin; addr != "" && !member.IsLoopback(addr) {
-		return fmt.Errorf("--listen-admin %s can be reached by strangers, who could read profiles: bind it to 127.0.0.1, or accept the risk with --insecure", addr)
-	}
-	if len(cfg.Cluster.Join) > 0 && cfg.Cluster.Label == "" {
-		return errors.New("--cluster-join needs --cluster-label: clusters without a label merge when they meet")
-	}
-	return nil
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,16 +70,10 @@ func (p progress) text() string {
 
 func addAdminAddr(cmd *cobra.Command) {
 	cmd.Flags().String("admin-addr", "", "admin address of a node [BUCKETRING_ADMIN_ADDR] (default 127.0.0.1:7753)")
+	addCredentials(cmd.Flags())
 }
 
 // adminAsker asks the admin listener that the flag or the environment names.
 func adminAsker(cmd *cobra.Command) *asker {
-	addr, _ := cmd.Flags().GetString("admin-addr")
-	if addr == "" {
-		addr = os.Getenv("BUCKETRING_ADMIN_ADDR")
-	}
-	if addr == "" {
-		addr = "127.0.0.1:7753"
-	}
-	return newAsker(addr)
+	return askerAt(cmd, "admin-addr", "BUCKETRING_ADMIN_ADDR", "127.0.0.1:7753")
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/bucketring/bucketring/internal/envoyrls"
 	"github.com/bucketring/bucketring/internal/gubernatorapi"
 	"github.com/bucketring/bucketring/internal/gubernatorapi/pb"
+	"github.com/bucketring/bucketring/internal/httpapi"
 	"github.com/bucketring/bucketring/internal/metrics"
 	"github.com/bucketring/bucketring/internal/resp"
 )
@@ -41,12 +42,13 @@ func newGubernator(s *server) *gubernatorapi.Server {
 	return gubernatorapi.New(gubernatorapi.Config{
 		Limiter: s.node.Door("gubernator"), Address: s.apiOf, Peers: s.gubernatorPeers, Zone: cfg.Zone, MaxClockSkew: cfg.Skew,
 		MaxKeyLen: int(cfg.MaxKeyLen), IgnoreMultiRegion: cfg.Lenient, RetryAfter: cfg.RetryAfter, Logger: s.log,
+		Access: gubernatorapi.Access{Guard: s.proof.guard(), Token: httpapi.Token},
 	})
 }
 
 func newEnvoy(s *server) *envoyrls.Server {
 	cfg := envoyrls.Config{
-		Limiter: s.node.Door("envoy"), Policies: s.node.Policies, Settings: s.cfg.Envoy, Logger: s.log,
+		Limiter: s.node.Door("envoy"), Policies: s.node.Policies, Settings: s.cfg.Envoy, Guard: s.proof.guard(), Logger: s.log,
 	}
 	if s.cfg.Envoy.Metrics {
 		cfg.Observe = s.metrics.TimeEnvoy()
@@ -66,6 +68,11 @@ func (s *server) envoyStats() metrics.Envoy {
 		})
 	}
 	return e
+}
+
+// openMethods are those of gRPC that probes call, who have no token.
+var openMethods = []string{
+	healthpb.Health_Check_FullMethodName, healthpb.Health_Watch_FullMethodName, healthpb.Health_List_FullMethodName, pb.V1_LiveCheck_FullMethodName,
 }
 
 // registerForeign has g serve the APIs of other products.

@@ -32,6 +32,7 @@ type keeper struct {
 	node     *node.Node
 	log      *slog.Logger
 	tell     func()            // the cluster, if there is one
+	also     func() error      // loads what else a reload is for; nil for nothing
 	kick     chan chan<- error // forces a load
 	spreader *spreader
 	first    *policy.Set // what start loaded
@@ -71,27 +72,31 @@ func (k *keeper) start() error {
 	return nil
 }
 
-// run watches the policies until ctx is done. SIGHUP looks at once.
+// run watches the policies until ctx is done.
 func (k *keeper) run(ctx context.Context) error {
 	if k.path == "" {
 		return k.refuseLoads(ctx)
 	}
+	opt := policyOptions(k.merge)
+	opt.Known = k.first
+	return policy.Watch(ctx, k.path, opt, k.kick, k.take)
+}
+
+// onHangup has SIGHUP load everything, until ctx is done.
+func (k *keeper) onHangup(ctx context.Context) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	go func() {
+		defer signal.Stop(hangup)
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-hangup:
-				_ = k.Reload(ctx) // take has logged what is wrong
+				_ = k.Reload(ctx) // what is wrong is logged
 			}
 		}
 	}()
-	opt := policyOptions(k.merge)
-	opt.Known = k.first
-	return policy.Watch(ctx, k.path, opt, k.kick, k.take)
 }
 
 // refuseLoads answers those who want a load although there is nothing to load.
@@ -170,6 +175,18 @@ func (k *keeper) useLocked(set *policy.Set) {
 
 // Reload implements httpapi.Admin.
 func (k *keeper) Reload(ctx context.Context) error {
+	if k.also == nil {
+		return k.load(ctx)
+	}
+	err := k.also()
+	if k.path == "" {
+		return err
+	}
+	return errors.Join(err, k.load(ctx))
+}
+
+// load has run read the policies.
+func (k *keeper) load(ctx context.Context) error {
 	done := make(chan error, 1)
 	select {
 	case k.kick <- done:

@@ -70,6 +70,7 @@ type server struct {
 	log   *slog.Logger
 	seams seams
 	keys  member.Keys
+	proof *proofs
 	began time.Time
 
 	doors      doors
@@ -103,6 +104,7 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, ready func(*serve
 	if err != nil {
 		return err
 	}
+	s.keeper.onHangup(ctx)
 	return s.serve(ctx, ready)
 }
 
@@ -145,6 +147,9 @@ func open(cfg *config, log *slog.Logger, with seams) (*server, error) {
 		}
 	}
 	s.keys.Insecure = cfg.Insecure
+	if s.proof, err = openProofs(cfg, log); err != nil {
+		return nil, usage(err)
+	}
 	if err := checkExposure(cfg); err != nil {
 		return nil, usage(err)
 	}
@@ -169,18 +174,28 @@ func (s *server) wire() error {
 	}
 	s.node = s.member.Node()
 	s.keeper = &keeper{path: s.cfg.Policies, merge: s.cfg.MergeDomains, node: s.node, log: s.log, tell: s.member.TellPolicies, spreader: newSpreader(), dir: s.cfg.DataDir}
+	if s.proof.any() {
+		s.keeper.also = s.proof.Reload
+	}
 	if s.cfg.Listen.Gossip != "" {
 		s.keeper.spreader.tell = s.member.Pool().Tell
 	}
 	if err := errors.Join(s.keeper.start(), s.keeper.recall()); err != nil {
 		return err
 	}
-	s.api = transport.NewServer(s.node.Door("grpc"))
+	s.wireDoors()
+	return nil
+}
+
+// wireDoors makes what callers ask.
+func (s *server) wireDoors() {
+	s.api = transport.NewGuarded(transport.ServerConfig{
+		Limiter: s.node.Door("grpc"), Guard: s.proof.guard(), Open: openMethods, TLS: s.proof.door("grpc"),
+	})
 	s.resp, s.gubernator, s.envoy = newRESP(s), newGubernator(s), newEnvoy(s)
 	s.http = httpapi.New(httpapi.Config{
-		Limiter: s.node.Door("http"), Policies: s.node.Policies, View: (*view)(s), Health: &httpapi.Health{Checks: s.health.checks}, Logger: s.log,
+		Limiter: s.node.Door("http"), Policies: s.node.Policies, View: (*view)(s), Health: &httpapi.Health{Checks: s.health.checks}, Guard: s.proof.guard(), Logger: s.log,
 	})
-	return nil
 }
 
 // wireNode makes the node and its way to others.
@@ -233,7 +248,7 @@ func newRESP(s *server) *resp.Server {
 	}
 	return resp.NewServer(resp.Config{
 		Limiter: s.node.Door("resp"), Unavailable: s.cfg.RESP.Unavailable, ForwardWithin: s.cfg.RESP.Budget, IdleTimeout: idle,
-		IdleExpiry: s.cfg.RESP.Expiry, Version: version, Logger: s.log,
+		IdleExpiry: s.cfg.RESP.Expiry, Version: version, Guard: s.proof.guard(), Logger: s.log,
 	})
 }
 
@@ -242,6 +257,7 @@ func newRESP(s *server) *resp.Server {
 func (s *server) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return s.member.Run(ctx) })
 	group.Go(func() error { return s.keeper.run(ctx) })
+	group.Go(func() error { return s.proof.run(ctx) })
 	group.Go(func() error { return s.keeper.spreader.run(ctx) })
 	if s.doors.peer != nil {
 		s.doors.serveGRPC(group, "peer", transport.Listener(s.doors.peer), s.member.PeerServer().GRPC())
@@ -259,6 +275,9 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 	}
 	if s.disk != nil {
 		src.Disk = s.diskStats
+	}
+	if s.proof.any() {
+		src.Proofs = s.proof.stats
 	}
 	if s.doors.gossip != "" {
 		src.Disagreement = s.member.Disagreement

@@ -102,17 +102,20 @@ func tokenListCommand() *cobra.Command {
 				return usage(err)
 			}
 			rows := tokenRows(all, time.Now())
-			return output(cmd, rows, func() string {
-				cells := [][]string{{"ID", "SCOPES", "NAMESPACES", "EXPIRES"}}
-				for _, r := range rows {
-					cells = append(cells, []string{r.ID, strings.Join(r.Scopes, ","), cmp.Or(strings.Join(r.Namespaces, ","), "all"), cmp.Or(r.Expires, "never")})
-				}
-				return columns(cells)
-			})
+			return output(cmd, rows, func() string { return tokenTable(rows) })
 		},
 	}
 	addOutput(cmd)
 	return cmd
+}
+
+// tokenTable shows tokens to people.
+func tokenTable(rows []tokenRow) string {
+	cells := [][]string{{"ID", "SCOPES", "NAMESPACES", "EXPIRES"}}
+	for _, r := range rows {
+		cells = append(cells, []string{r.ID, strings.Join(r.Scopes, ","), cmp.Or(strings.Join(r.Namespaces, ","), "all"), cmp.Or(r.Expires, "never")})
+	}
+	return columns(cells)
 }
 
 // A tokenRow is a token as people see it.

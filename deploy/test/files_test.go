@@ -132,7 +132,8 @@ func TestNodeService(t *testing.T) {
 		"admin":       {node.Environment["BUCKETRING_LISTEN_ADMIN"], "127.0.0.1:7753"},
 		"insecure":    {node.Environment["BUCKETRING_INSECURE"], "false"},
 		"key file":    {node.Environment["BUCKETRING_KEY_FILE"], "/etc/bucketring/cluster.key"},
-		"key volume":  {strings.Join(node.Volumes, " "), "keys:/etc/bucketring:ro"},
+		"tokens file": {node.Environment["BUCKETRING_TOKENS_FILE"], ""},
+		"volumes":     {strings.Join(node.Volumes, " "), "keys:/etc/bucketring:ro ./deploy/prometheus/tokens.yaml:/observe/tokens.yaml:ro"},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s is %q, want %q", what, pair[0], pair[1])
@@ -141,6 +142,27 @@ func TestNodeService(t *testing.T) {
 	if node.Environment["BUCKETRING_CLUSTER_LABEL"] == "" || node.MemLimit == "" || node.Deploy.Replicas != 3 {
 		t.Errorf("label %q, mem_limit %q, %d replicas: want a label, a limit and 3",
 			node.Environment["BUCKETRING_CLUSTER_LABEL"], node.MemLimit, node.Deploy.Replicas)
+	}
+}
+
+// TestObserving: who watches has no scope that operates a node, and nothing is lifted for it.
+func TestObserving(t *testing.T) {
+	env := read(t, "deploy/prometheus/observe.env")
+	for _, want := range []string{"BUCKETRING_LISTEN_ADMIN=0.0.0.0:7753\n", "BUCKETRING_TOKENS_FILE=/observe/tokens.yaml\n"} {
+		if !strings.Contains(env, want) {
+			t.Errorf("observe.env lacks %s", want)
+		}
+	}
+	if strings.Contains(env, "INSECURE") {
+		t.Error("observe.env lifts what a node refuses")
+	}
+	var tokens struct {
+		Anonymous []string
+		Tokens    []any
+	}
+	parseYAML(t, "deploy/prometheus/tokens.yaml", &tokens)
+	if !slices.Equal(tokens.Anonymous, []string{"take", "adjust", "read"}) || len(tokens.Tokens) != 0 {
+		t.Errorf("tokens.yaml has %+v", tokens)
 	}
 }
 

@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -87,6 +88,45 @@ func TestAddAndRemove(t *testing.T) {
 	}
 }
 
+// Callers without a token may do what the file says, and a wrong token is still wrong.
+func TestAnonymous(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens.yaml")
+	if err := os.WriteFile(path, []byte("anonymous: [take] # for now\ntokens: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	token := put(t, path, access.Grant{ID: "app", Scopes: bucketring.ScopeAdjust})
+	tokens := open(t, path)
+	anybody, err := tokens.Admit(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := tokens.Admit(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(tokens.May(anybody, bucketring.ScopeTake, "a"), tokens.May(app, bucketring.ScopeAdjust, "a")); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []struct {
+		ctx context.Context
+		of  bucketring.Scope
+	}{{anybody, bucketring.ScopeAdjust}, {app, bucketring.ScopeTake}} {
+		if err := tokens.May(c.ctx, c.of, "a"); !errors.Is(err, bucketring.ErrForbidden) {
+			t.Errorf("%v: %v, want it to be forbidden", c.of, err)
+		}
+	}
+	if _, err := tokens.Admit(t.Context(), "wrong"); !errors.Is(err, bucketring.ErrUnauthenticated) {
+		t.Errorf("a wrong token: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("tokens: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reload(t, tokens, true)
+	if err := tokens.Known(anybody); !errors.Is(err, bucketring.ErrUnauthenticated) {
+		t.Errorf("when that has ended: %v", err)
+	}
+}
+
 // A caller keeps its context over reloads, and what it may follows the file.
 func TestCallerFollowsTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens.yaml")
@@ -153,6 +193,16 @@ func TestStrangers(t *testing.T) {
 	}
 	if err := tokens.Known(t.Context()); !errors.Is(err, bucketring.ErrUnauthenticated) {
 		t.Errorf("who was not admitted is told %v", err)
+	}
+	ctx, err := tokens.Admit(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tokens.May(ctx, bucketring.ScopeAdmin, ""); !errors.Is(err, bucketring.ErrForbidden) {
+		t.Errorf("who may not operate is told %v", err)
+	}
+	if strangers, forbidden := tokens.Refused(); strangers != 7 || forbidden != 1 {
+		t.Errorf("%d strangers and %d without the scope were counted, want 7 and 1", strangers, forbidden)
 	}
 }
 
@@ -231,6 +281,10 @@ func TestBadFiles(t *testing.T) {
 		"same hash":        {good("") + "- {id: b, sha256: " + sum + ", scopes: [take]}", "f:3: this sha256 is that of line 2, too"},
 		"a word":           {"tokens: [x]", "f:1: a token is a list of fields"},
 		"many":             {"tokens: [" + strings.Repeat("x,", 10_000) + "x]", "10001 tokens, at most 10000"},
+		"anonymous admin":  {"anonymous: [admin]\ntokens: []", "f:1: anonymous callers cannot have the scope admin"},
+		"anonymous id":     {strings.Replace(good(""), "id: a", "id: anonymous", 1), "id anonymous is that of"},
+		"hash of nothing":  {strings.Replace(good(""), sum, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 1), "or of nothing"},
+		"anonymous alone":  {"anonymous: [take]", "a tokens file is"},
 		"two at once, one": {strings.Replace(good(", expires: x"), sum, "x", 1), "sha256 is not"},
 		"two at once, two": {strings.Replace(good(", expires: x"), sum, "x", 1), "expires is no time"},
 	} {

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,7 +103,9 @@ func edit(path string, text []byte, change func(list *yaml.Node) error) ([]byte,
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		return nil, err
 	}
-	if err := change(doc.Content[0].Content[1]); err != nil {
+	top := doc.Content[0].Content
+	at := 1 + slices.IndexFunc(top, func(n *yaml.Node) bool { return n.Value == "tokens" }) // it is there: Parse was content
+	if err := change(top[at]); err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer

@@ -68,7 +68,7 @@ func (r *reader) fail(at *yaml.Node, format string, args ...any) {
 // each thing that is wrong.
 func Parse(name string, text []byte) ([]*Grant, error) {
 	r := &reader{name: name}
-	list, err := tokensOf(name, text)
+	list, anybody, err := parts(name, text)
 	if err != nil {
 		return nil, err
 	}
@@ -76,41 +76,54 @@ func Parse(name string, text []byte) ([]*Grant, error) {
 		return nil, fmt.Errorf("%s has %d tokens, at most %d are allowed: take out what is no longer used", name, len(list.Content), maxTokens)
 	}
 	var all []*Grant
-	ids, sums := map[string]int{}, map[[32]byte]int{}
+	ids, sums := map[string]int{Anonymous: 0}, map[[32]byte]int{noToken(): 0}
 	for _, item := range list.Content {
 		g := r.grant(item)
-		if line, twice := ids[g.ID]; twice && g.ID != "" {
+		if line, twice := ids[g.ID]; twice {
 			r.fail(item, "id %s is that of line %d, too: give each token its own", g.ID, line)
 		}
-		if line, twice := sums[g.Sum]; twice && g.Sum != ([32]byte{}) {
-			r.fail(item, "this sha256 is that of line %d, too: make a token for each with: bucketring token add", line)
+		if line, twice := sums[g.Sum]; twice {
+			r.fail(item, "this sha256 is that of line %d, too, or of nothing: make a token for each with: bucketring token add", line)
 		}
-		ids[g.ID], sums[g.Sum] = item.Line, item.Line
+		if g.ID != "" && g.Sum != ([32]byte{}) { // else it is said already what is wrong
+			ids[g.ID], sums[g.Sum] = item.Line, item.Line
+		}
+		all = append(all, g)
+	}
+	if anybody != nil {
+		g := &Grant{ID: Anonymous, Sum: noToken()}
+		if r.scopes(g, anybody); g.Scopes&bucketring.ScopeAdmin != 0 {
+			r.fail(anybody, "anonymous callers cannot have the scope admin: make a token for who operates")
+		}
 		all = append(all, g)
 	}
 	return all, errors.Join(r.problems...)
 }
 
-// tokensOf returns the list in a file.
-func tokensOf(name string, text []byte) (*yaml.Node, error) {
+const shape = "a tokens file is \"tokens:\" and a list under it; bucketring token add makes one"
+
+// parts returns the list of tokens in a file, and what callers without one may do; nil for
+// nothing.
+func parts(name string, text []byte) (list, anybody *yaml.Node, err error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
-	const shape = "a tokens file is \"tokens:\" and a list under it; bucketring token add makes one"
 	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%s: %s", name, shape)
+		return nil, nil, fmt.Errorf("%s: %s", name, shape)
 	}
-	top := doc.Content[0]
-	for i := 0; i < len(top.Content); i += 2 {
-		if key := top.Content[i]; key.Value != "tokens" || i > 0 {
-			return nil, fmt.Errorf("%s:%d: unknown field %q, or one that is given twice: %s", name, key.Line, key.Value, shape)
+	top := doc.Content[0].Content
+	for i := 0; i+1 < len(top); i += 2 {
+		to := map[string]**yaml.Node{"tokens": &list, Anonymous: &anybody}[top[i].Value]
+		if to == nil || *to != nil {
+			return nil, nil, fmt.Errorf("%s:%d: unknown field %q, or one that is given twice: %s", name, top[i].Line, top[i].Value, shape)
 		}
+		*to = top[i+1]
 	}
-	if len(top.Content) != 2 || top.Content[1].Kind != yaml.SequenceNode {
-		return nil, fmt.Errorf("%s: %s", name, shape)
+	if list == nil || list.Kind != yaml.SequenceNode {
+		return nil, nil, fmt.Errorf("%s: %s", name, shape)
 	}
-	return top.Content[1], nil
+	return list, anybody, nil
 }
 
 // fields are those of a token.

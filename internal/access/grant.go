@@ -12,6 +12,12 @@ import (
 	"github.com/bucketring/bucketring"
 )
 
+// Anonymous is the ID of what callers without a token may do: its Sum is that of nothing.
+const Anonymous = "anonymous"
+
+// noToken is what a token of no bytes comes to.
+func noToken() [sha256.Size]byte { return sha256.Sum256(nil) }
+
 // A Grant is what a token is good for.
 type Grant struct {
 	// ID names the token in logs and errors.

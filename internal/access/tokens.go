@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,8 @@ type Tokens struct {
 	current atomic.Pointer[grants]
 
 	reading sync.Mutex // held while the file is read
+
+	strangers, forbidden atomic.Int64
 }
 
 var _ bucketring.Guard = (*Tokens)(nil)
@@ -93,18 +96,32 @@ type callerKey struct{}
 
 // Admit implements bucketring.Guard.
 func (t *Tokens) Admit(ctx context.Context, token string) (context.Context, error) {
-	if token == "" {
-		return nil, errNoToken
+	ctx = context.WithValue(ctx, callerKey{}, &caller{sum: sha256.Sum256([]byte(token))})
+	err := t.Known(ctx)
+	if err == errUnknown && token == "" {
+		err = errNoToken
 	}
-	c := &caller{sum: sha256.Sum256([]byte(token))}
-	g := t.grantOf(c)
-	if g == nil {
-		return nil, errUnknown
+	if err != nil {
+		return nil, err
 	}
-	if g.over(time.Now()) {
-		return nil, errExpired
+	return ctx, nil
+}
+
+// Refused counts calls of those who were not known, and of those who might not.
+func (t *Tokens) Refused() (strangers, forbidden int64) {
+	return t.strangers.Load(), t.forbidden.Load()
+}
+
+// counted counts an error and returns it.
+func (t *Tokens) counted(err error) error {
+	switch {
+	case err == nil:
+	case errors.Is(err, bucketring.ErrForbidden):
+		t.forbidden.Add(1)
+	default:
+		t.strangers.Add(1)
 	}
-	return context.WithValue(ctx, callerKey{}, c), nil
+	return err
 }
 
 var (
@@ -143,18 +160,18 @@ func (t *Tokens) Known(ctx context.Context) error {
 	if err == nil && !g.Expires.IsZero() && g.over(time.Now()) {
 		err = errExpired
 	}
-	return err
+	return t.counted(err)
 }
 
 // May implements bucketring.Guard. It reads the clock for tokens that end alone.
 func (t *Tokens) May(ctx context.Context, of bucketring.Scope, namespace string) error {
 	g, err := t.of(ctx)
 	if err != nil {
-		return err
+		return t.counted(err)
 	}
 	var now time.Time
 	if !g.Expires.IsZero() {
 		now = time.Now()
 	}
-	return g.Allows(of, namespace, now)
+	return t.counted(g.Allows(of, namespace, now))
 }

@@ -90,7 +90,7 @@ func (a *admin) reload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := a.admin.Reload(r.Context()); err != nil {
-		a.refuse(w, r, err, "not every policy could be loaded, see errors: what did load is in force")
+		a.refuse(w, r, err, "not everything could be loaded, see errors: what did load is in force")
 		return
 	}
 	writeJSON(w, http.StatusOK, appendStatuses(nil, a.admin.Policies()))

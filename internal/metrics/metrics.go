@@ -41,11 +41,35 @@ type Sources struct {
 	Envoy func() Envoy
 	// Disk tells of --data-dir; nil for a node without.
 	Disk func() Disk
+	// Proofs tells of tokens and of the certificate; nil for a node without both.
+	Proofs func() Proofs
 	// Panics counts calls that ended in a panic, by door.
 	Panics map[string]func() int64
 	// Version is this program's, Insecure whether strangers are let in.
 	Version  string
 	Insecure bool
+}
+
+// Proofs are the files that prove who somebody is, as they are shown.
+type Proofs struct {
+	// Loaded says of each whether its last load had no error.
+	Loaded map[string]bool
+	// Expires is when the certificate does; zero without one.
+	Expires time.Time
+	// Strangers and Forbidden count calls without a token that is known, and with one that
+	// may not.
+	Strangers, Forbidden int64
+}
+
+func collectProofs(s sink, p Proofs) {
+	for what, ok := range p.Loaded {
+		s.put(proofSuccess, boolean(ok), what)
+	}
+	if !p.Expires.IsZero() {
+		s.put(certificateExpiry, float64(p.Expires.Unix()))
+	}
+	s.put(refusedCalls, float64(p.Strangers), "unauthenticated")
+	s.put(refusedCalls, float64(p.Forbidden), "forbidden")
 }
 
 // Policies are the policies of a node as they are shown.
@@ -162,6 +186,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	if c.src.Envoy != nil {
 		collectEnvoy(s, c.src.Envoy())
+	}
+	if c.src.Proofs != nil {
+		collectProofs(s, c.src.Proofs())
 	}
 	for door, count := range c.src.Panics {
 		s.put(panics, float64(count()), door)

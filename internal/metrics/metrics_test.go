@@ -59,7 +59,10 @@ func scrape(t *testing.T) string {
 		Policies: func() metrics.Policies {
 			return metrics.Policies{OK: true, Loaded: time.Unix(1704067200, 0), Hashes: map[string]string{"voicedub": "00ff"}, Mismatch: 2}
 		},
-		Disk:    func() metrics.Disk { return metrics.Disk{Written: 26, Errors: 27, Quarantined: 28} },
+		Disk: func() metrics.Disk { return metrics.Disk{Written: 26, Errors: 27, Quarantined: 28} },
+		Proofs: func() metrics.Proofs {
+			return metrics.Proofs{Loaded: map[string]bool{"tokens": true, "certificate": false}, Expires: time.Unix(1704067200, 0), Strangers: 91, Forbidden: 92}
+		},
 		Panics:  map[string]func() int64{"http": func() int64 { return 1 }},
 		Version: "1.2.3",
 	})
@@ -125,6 +128,21 @@ func TestScrape(t *testing.T) {
 		`bucketring_data_dir_written_bytes_total 26`,
 		`bucketring_data_dir_errors_total 27`,
 		`bucketring_data_dir_damage_total{kind="quarantined"} 28`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("metrics have no line %s", line)
+		}
+	}
+}
+
+func TestScrapeOfProofs(t *testing.T) {
+	text := scrape(t)
+	for _, line := range []string{
+		`bucketring_proof_reload_success{what="tokens"} 1`,
+		`bucketring_proof_reload_success{what="certificate"} 0`,
+		`bucketring_tls_certificate_expiry_timestamp_seconds 1.7040672e+09`,
+		`bucketring_refused_calls_total{reason="unauthenticated"} 91`,
+		`bucketring_refused_calls_total{reason="forbidden"} 92`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("metrics have no line %s", line)

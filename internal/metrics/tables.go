@@ -79,6 +79,10 @@ var (
 	gossipTCPOnly = metric{"bucketring_gossip_tcp_only_total", counter, "Probes that failed over UDP and worked over TCP.", nil}
 	rejoins       = metric{"bucketring_rejoins_total", counter, "Tries to find members that gossip lost.", nil}
 
+	proofSuccess      = metric{"bucketring_proof_reload_success", gauge, "1 if the last load of the tokens file, or of the certificate, had no error.", []string{"what"}}
+	certificateExpiry = metric{"bucketring_tls_certificate_expiry_timestamp_seconds", gauge, "Unix time at which the certificate of the doors expires.", nil}
+	refusedCalls      = metric{"bucketring_refused_calls_total", counter, "Calls refused for want of a token that is known, or of the scope.", []string{"reason"}}
+
 	clockStep = metric{"bucketring_clock_step_seconds", gauge, "How far the wall clock is from where it is believed to be.", nil}
 	insecure  = metric{"bucketring_insecure", gauge, "1 if listeners are open to strangers.", nil}
 	buildInfo = metric{"bucketring_build_info", gauge, "Version of the program and of Go.", []string{"version", "go"}}

@@ -32,9 +32,21 @@ func (c *conn) mayNot(of bucketring.Scope) (problem string) {
 	return c.refusal(c.server.cfg.Guard.May(c.caller, of, ""))
 }
 
-// isForgotten reports whether the client's token has ended, and makes it a stranger then.
-func (c *conn) isForgotten() bool {
-	return !c.stranger && c.server.cfg.Guard != nil && c.refusal(c.server.cfg.Guard.Known(c.caller)) != ""
+// isKnown reports whether the client may say more than who it is: it needs no token, or has
+// sent one that has not ended. One that has makes it a stranger.
+func (c *conn) isKnown() bool {
+	switch guard := c.server.cfg.Guard; {
+	case guard == nil:
+		return true
+	case !c.stranger:
+		return c.refusal(guard.Known(c.caller)) == ""
+	default:
+		caller, err := guard.Admit(c.server.ctx, "") // some are let in without
+		if err == nil {
+			c.stranger, c.caller = false, caller
+		}
+		return err == nil
+	}
 }
 
 func (c *conn) refusal(err error) (problem string) {

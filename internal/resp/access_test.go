@@ -108,6 +108,18 @@ func TestCommandsNeedScopes(t *testing.T) {
 	}
 }
 
+// Some are let in without a token, for what such callers may do.
+func TestAnonymous(t *testing.T) {
+	d := open(t, resp.Config{Limiter: newCell(), Guard: tokens{"": bucketring.ScopeTake, "all": allScopes}})
+	defer d.close()
+	c := d.client()
+	c.talk(said{"HELLO 2", greeting(2)}, said{"INCR c", ":1\r\n"}, said{"AUTH no", wrong}, said{"PING", "+PONG\r\n"})
+	if got := c.do("DEL", "c"); !strings.HasPrefix(got, "-NOPERM ") {
+		t.Errorf("DEL without a token: %q", got)
+	}
+	c.talk(said{"AUTH all", ok}, said{"DEL c", ":1\r\n"})
+}
+
 // A changing is a Guard whose tokens change.
 type changing struct {
 	mu  sync.Mutex

@@ -98,7 +98,7 @@ func (c *conn) execute(words [][]byte) {
 	switch {
 	case !known && (is(words[0], "POST") || is(words[0], "HOST:")):
 		c.leaving = true // a web page makes a browser talk to us: Redis cuts it off, too
-	case !cmd.stranger && (c.stranger || c.isForgotten()):
+	case !cmd.stranger && !c.isKnown():
 		c.fail(errNoToken)
 	case !known:
 		c.fail(unknownText(words))

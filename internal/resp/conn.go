@@ -69,6 +69,10 @@ func newConn(s *Server, nc net.Conn, id int64) *conn {
 
 // serve answers the client until one side has enough, and closes the connection.
 func (c *conn) serve() {
+	if !c.secure() {
+		_ = c.net.Close() // nothing was said
+		return
+	}
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -83,6 +87,20 @@ func (c *conn) serve() {
 		c.linger()
 	}
 	_ = c.net.Close() // nothing that matters is still to be sent
+}
+
+// handshakeTime is how long a client may take to agree on TLS.
+const handshakeTime = 5 * time.Second
+
+// secure makes the handshake, if the listener has one to make.
+func (c *conn) secure() bool {
+	shaking, ok := c.net.(interface{ HandshakeContext(context.Context) error })
+	if !ok {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(c.server.ctx, handshakeTime)
+	defer cancel()
+	return shaking.HandshakeContext(ctx) == nil
 }
 
 // read carries out commands until no more are to be read. ours says that this was

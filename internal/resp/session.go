@@ -85,7 +85,7 @@ func (c *conn) runHello(words [][]byte) {
 	case problem != "":
 		c.fail(problem)
 		return
-	case c.stranger:
+	case !c.isKnown():
 		c.fail(errNoToken)
 		return
 	case h.name != nil:

@@ -96,4 +96,11 @@ type Guard interface {
 	// None is named by calls that bring their limits along, or are about no counter at
 	// all. The error is ErrUnauthenticated or ErrForbidden.
 	May(ctx context.Context, of Scope, namespace string) error
+	// Hide returns what that caller is told in place of the leases and the reservation of
+	// a decision. What one tenant is told means nothing from another.
+	Hide(ctx context.Context, leases []string, reservation string) ([]string, string)
+	// Reveal returns the ids that Hide has hidden, if the caller may renew, release and
+	// settle what these name. The error is one of May. Ids that are none, or were told to
+	// another tenant, become others that nobody has made.
+	Reveal(ctx context.Context, ids []string) ([]string, error)
 }

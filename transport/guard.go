@@ -76,12 +76,24 @@ type admittedStream struct {
 
 func (a *admittedStream) Context() context.Context { return a.ctx }
 
-// may reports whether the caller of ctx may make a request.
-func (s *Server) may(ctx context.Context, req *bucketring.Request) error {
+// may reports whether the caller of ctx may make a request. Ids in it become those that the
+// limiter knows.
+func (s *Server) may(ctx context.Context, req *bucketring.Request) (err error) {
 	if s.guard == nil {
 		return nil
 	}
+	if len(req.IDs) > 0 {
+		req.IDs, err = s.guard.Reveal(ctx, req.IDs)
+		return err
+	}
 	return s.guard.May(ctx, req.Needs(), req.Namespace)
+}
+
+// hide makes ids in a decision those that the caller of ctx may know.
+func (s *Server) hide(ctx context.Context, d *bucketring.Decision) {
+	if s.guard != nil {
+		d.Leases, d.Reservation = s.guard.Hide(ctx, d.Leases, d.Reservation)
+	}
 }
 
 // judge notes of calls that came together which their caller may not make, and why: they

@@ -29,6 +29,7 @@ func (s *Server) leases(ctx context.Context, verb bucketring.Verb, m *limitpb.Le
 	if err != nil {
 		return nil, toStatus(err)
 	}
+	s.hide(ctx, &d)
 	return &limitpb.LeasesResponse{Leases: d.Leases}, nil
 }
 

@@ -54,6 +54,7 @@ func (s *Server) takeEachNow(ctx context.Context, calls []streamCall, p *prompts
 			p.reqs[i] = &calls[i].req
 		}
 	}
+	defer s.hideEach(ctx, p)
 	if s.tryEachNow(p.reqs, p.ds, p.done) {
 		return
 	}
@@ -64,6 +65,18 @@ func (s *Server) takeEachNow(ctx context.Context, calls []streamCall, p *prompts
 		p.ds[i] = bucketring.Decision{}
 		if p.errs[i] = s.tryOneNow(p, i); p.errs[i] != nil {
 			p.done[i] = true
+		}
+	}
+}
+
+// hideEach hides ids in what was decided.
+func (s *Server) hideEach(ctx context.Context, p *prompts) {
+	if s.guard == nil {
+		return
+	}
+	for i := range p.ds {
+		if p.done[i] {
+			s.hide(ctx, &p.ds[i])
 		}
 	}
 }

@@ -188,5 +188,6 @@ func (s *Server) decide(ctx context.Context, req bucketring.Request) (*limitpb.D
 	if err != nil {
 		return nil, toStatus(err)
 	}
+	s.hide(ctx, &d)
 	return toDecision(&d), nil
 }

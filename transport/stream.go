@@ -222,6 +222,11 @@ func (l *lateCall) Answered(d *bucketring.Decision, err error) {
 		err = toStatus(err)
 	}
 	c := l.stream
+	if c.server.guard != nil && d != nil {
+		told := *d
+		c.server.hide(c.stream.Context(), &told)
+		d = &told
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ready.add(l.id, d, err)
@@ -267,6 +272,7 @@ func (s *Server) takeCall(ctx context.Context, one *streamCall) (d bucketring.De
 	if d, err = s.limiter.Take(ctx, one.req); err != nil {
 		err = toStatus(err)
 	}
+	s.hide(ctx, &d)
 	return d, err
 }
 

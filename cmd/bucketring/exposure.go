@@ -172,12 +172,13 @@ func configCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var keys member.Keys
 			if cfg.KeyFile != "" {
-				if _, err := member.ReadKeys(cfg.KeyFile); err != nil {
+				if keys, err = member.ReadKeys(cfg.KeyFile); err != nil {
 					return usage(err)
 				}
 			}
-			p, err := openProofs(cfg, newLogger(cmd.ErrOrStderr(), cfg))
+			p, err := openProofs(cfg, &keys, newLogger(cmd.ErrOrStderr(), cfg))
 			if err == nil {
 				err = checkExposure(cfg)
 			}

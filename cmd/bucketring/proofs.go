@@ -16,6 +16,7 @@ import (
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/access"
 	"github.com/bucketring/bucketring/internal/metrics"
+	"github.com/bucketring/bucketring/node/member"
 )
 
 const (
@@ -46,11 +47,15 @@ type proof struct {
 }
 
 // openProofs reads what the settings name.
-func openProofs(cfg *config, log *slog.Logger) (*proofs, error) {
+func openProofs(cfg *config, keys *member.Keys, log *slog.Logger) (*proofs, error) {
 	p := &proofs{log: log}
 	var err error
 	if cfg.TokensFile != "" {
-		if p.tokens, err = access.Open(cfg.TokensFile); err != nil {
+		secret, err := keys.Derive("bucketring ids of tenants 1")
+		if err != nil {
+			return nil, err
+		}
+		if p.tokens, err = access.Open(cfg.TokensFile, secret); err != nil {
 			return nil, err
 		}
 		p.add("tokens", p.tokens.Reload, cfg.TokensFile)

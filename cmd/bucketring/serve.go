@@ -147,7 +147,7 @@ func open(cfg *config, log *slog.Logger, with seams) (*server, error) {
 		}
 	}
 	s.keys.Insecure = cfg.Insecure
-	if s.proof, err = openProofs(cfg, log); err != nil {
+	if s.proof, err = openProofs(cfg, &s.keys, log); err != nil {
 		return nil, usage(err)
 	}
 	if err := checkExposure(cfg); err != nil {

@@ -29,7 +29,7 @@ func put(t *testing.T, path string, g access.Grant) string {
 
 func open(t *testing.T, path string) *access.Tokens {
 	t.Helper()
-	tokens, err := access.Open(path)
+	tokens, err := access.Open(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,14 +302,14 @@ func TestBadFiles(t *testing.T) {
 
 func TestFilesThatAreRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens.yaml")
-	if _, err := access.Open(path); err == nil || !strings.Contains(err.Error(), "bucketring token add "+path) {
+	if _, err := access.Open(path, nil); err == nil || !strings.Contains(err.Error(), "bucketring token add "+path) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 	put(t, path, access.Grant{ID: "app", Scopes: bucketring.ScopeTake})
 	if err := os.Chmod(path, 0o602); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := access.Open(path); err == nil || !strings.Contains(err.Error(), "chmod o-w "+path) {
+	if _, err := access.Open(path, nil); err == nil || !strings.Contains(err.Error(), "chmod o-w "+path) {
 		t.Errorf("a file that others write: %v", err)
 	}
 	if err := os.Chmod(path, 0o644); err != nil {
@@ -327,6 +327,60 @@ func TestFilesThatAreRefused(t *testing.T) {
 	}
 }
 
+// What a tenant was told is its own: from another one, or from another cluster, it is an id
+// that nobody has made. Nodes of one cluster agree about it.
+func TestIDsAreHidden(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens.yaml")
+	shown := map[string]string{
+		"a":       put(t, path, access.Grant{ID: "a", Scopes: bucketring.ScopeTake, Namespaces: []string{"x", "y"}}),
+		"a again": put(t, path, access.Grant{ID: "a2", Scopes: bucketring.ScopeTake, Namespaces: []string{"y", "x"}}),
+		"b":       put(t, path, access.Grant{ID: "b", Scopes: bucketring.ScopeTake, Namespaces: []string{"xy"}}),
+		"all":     put(t, path, access.Grant{ID: "all", Scopes: bucketring.ScopeTake}),
+		"looks":   put(t, path, access.Grant{ID: "looks", Scopes: bucketring.ScopeRead, Namespaces: []string{"x", "y"}}),
+	}
+	nodes := map[string]*access.Tokens{}
+	for name, secret := range map[string]string{"n1": "one cluster's own", "n2": "one cluster's own", "far": "another cluster's"} {
+		tokens, err := access.Open(path, []byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes[name] = tokens
+	}
+	as := func(node, who string) context.Context {
+		ctx, err := nodes[node].Admit(t.Context(), shown[who])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ctx
+	}
+	id := bucketring.ID{1, 2, 3}.Text(77)
+	leases, reservation := nodes["n1"].Hide(as("n1", "a"), []string{id}, id+"."+id)
+	if _, part, err := bucketring.ParseID(leases[0]); err != nil || part != 77 || leases[0] == id || reservation != leases[0]+"."+leases[0] {
+		t.Fatalf("the tenant is told %v and %q, %v of partition %d", leases, reservation, err, part)
+	}
+	for _, c := range []struct {
+		node, who string
+		own       bool
+	}{{"n1", "a", true}, {"n2", "a", true}, {"n2", "a again", true}, {"n1", "b", false}, {"n1", "all", false}, {"far", "a", false}} {
+		got, err := nodes[c.node].Reveal(as(c.node, c.who), []string{leases[0], reservation, "none"})
+		if err != nil || (got[0] == id) != c.own || (got[1] == id+"."+id) != c.own || got[2] != "none" {
+			t.Errorf("%s at %s: %v, %v, want its own to be %v", c.who, c.node, got, err, c.own)
+		}
+	}
+	if got, none := nodes["n1"].Hide(as("n1", "all"), []string{id}, ""); got[0] != id || none != "" {
+		t.Errorf("who has all namespaces is told %v, %q", got, none)
+	}
+	if _, err := nodes["n1"].Reveal(as("n1", "looks"), []string{id}); !errors.Is(err, bucketring.ErrForbidden) {
+		t.Errorf("without the scope take: %v", err)
+	}
+	if _, err := nodes["n1"].Reveal(t.Context(), []string{id}); !errors.Is(err, bucketring.ErrUnauthenticated) {
+		t.Errorf("nobody: %v", err)
+	}
+	if got, _ := nodes["n1"].Hide(t.Context(), []string{id}, ""); got != nil {
+		t.Errorf("nobody is told %v", got)
+	}
+}
+
 // BenchmarkMay is what a message on a stream costs.
 func BenchmarkMay(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "tokens.yaml")
@@ -334,7 +388,7 @@ func BenchmarkMay(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	tokens, err := access.Open(path)
+	tokens, err := access.Open(path, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,6 +3,7 @@
 package access
 
 import (
+	"crypto/cipher"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -31,6 +32,8 @@ type Grant struct {
 	Namespaces []string
 	// Expires is when it ends; zero for never.
 	Expires time.Time
+
+	ids cipher.Block // hides ids from others; nil for a token of all namespaces
 }
 
 // refusal is an error of a Guard, whose text is for people.

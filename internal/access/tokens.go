@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -15,6 +16,7 @@ import (
 // Tokens are those of a file. Make them with Open.
 type Tokens struct {
 	path    string
+	secret  []byte // of which keys for ids are derived
 	current atomic.Pointer[grants]
 
 	reading sync.Mutex // held while the file is read
@@ -32,9 +34,15 @@ type grants struct {
 }
 
 // Open reads a tokens file, which only its owner and group may be able to write. The error
-// has a line for each thing that is wrong.
-func Open(path string) (*Tokens, error) {
-	t := &Tokens{path: path}
+// has a line for each thing that is wrong. secret, of 16 bytes or more, is the same on all
+// nodes: with it they hide ids alike. Without one they are hidden until this process ends,
+// which is enough for a node that is alone.
+func Open(path string, secret []byte) (*Tokens, error) {
+	t := &Tokens{path: path, secret: secret}
+	if secret == nil {
+		t.secret = make([]byte, 32)
+		_, _ = rand.Read(t.secret) // never fails
+	}
 	_, err := t.Reload()
 	return t, err
 }
@@ -58,6 +66,9 @@ func (t *Tokens) Reload() (changed bool, err error) {
 	}
 	next := &grants{all: all, of: make(map[[sha256.Size]byte]*Grant, len(all)), raw: sum}
 	for _, g := range all {
+		if g.ids, err = hider(t.secret, g.Namespaces); err != nil {
+			return false, err
+		}
 		next.of[g.Sum] = g
 	}
 	t.current.Store(next)

@@ -11,6 +11,14 @@ import (
 	"github.com/bucketring/bucketring"
 )
 
+// hidden are the ids that the caller is told in place of these.
+func (c *call) hidden(leases []string) []string {
+	if c.cfg.Guard != nil {
+		leases, _ = c.cfg.Guard.Hide(c.ctx, leases, "")
+	}
+	return leases
+}
+
 // may returns an error if the caller may not make the call. A domain is a namespace, be it
 // a policy's or one in the dialect. Hits that are given back are more than a take, and no
 // hits at all only look.

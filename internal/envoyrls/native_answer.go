@@ -115,7 +115,7 @@ func (c *call) nativeMetadata(parts []*part, about *part) map[string]any {
 				limits = append(limits, limitMetadata(l))
 			}
 		}
-		for _, id := range p.d.Leases {
+		for _, id := range c.hidden(p.d.Leases) {
 			leases = append(leases, id)
 		}
 	}

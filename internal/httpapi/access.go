@@ -72,12 +72,24 @@ func (f *face) guarded(to route) http.HandlerFunc {
 	}
 }
 
-// may reports whether the caller may make a request.
-func (h *Handler) may(ctx context.Context, req *bucketring.Request) error {
+// may reports whether the caller may make a request. Ids in it become those that the Limiter
+// knows.
+func (h *Handler) may(ctx context.Context, req *bucketring.Request) (err error) {
 	if h.guard == nil {
 		return nil
 	}
+	if len(req.IDs) > 0 {
+		req.IDs, err = h.guard.Reveal(ctx, req.IDs)
+		return err
+	}
 	return h.guard.May(ctx, req.Needs(), req.Namespace)
+}
+
+// hide makes ids in a decision those that the caller may know.
+func (h *Handler) hide(ctx context.Context, d *bucketring.Decision) {
+	if h.guard != nil {
+		d.Leases, d.Reservation = h.guard.Hide(ctx, d.Leases, d.Reservation)
+	}
 }
 
 // Guarded returns next for callers who have one of the scopes: for what cmd serves beside

@@ -63,6 +63,7 @@ func (h *Handler) appendItem(ctx context.Context, b []byte, it *item) []byte {
 	if err == nil {
 		var d bucketring.Decision
 		if d, err = h.limiter.Take(ctx, it.req); err == nil {
+			h.hide(ctx, &d)
 			return appendDecision(b, &d, ofPolicy(&it.req))
 		}
 	}

@@ -58,6 +58,7 @@ func (h *Handler) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	case refused(&d):
 		h.fail(w, r, ownerAway(&d))
 	default:
+		h.hide(r.Context(), &d)
 		h.countStatus(sendForward(w, &f, &d))
 	}
 }

@@ -39,6 +39,7 @@ func (h *Handler) leases(verb bucketring.Verb) http.HandlerFunc {
 			h.failRequest(w, r, &req, err)
 			return
 		}
+		h.hide(r.Context(), &d)
 		b.out = append(appendReached(b.out[:0], ids, d.Leases), '\n')
 		writeJSON(w, http.StatusOK, b.out)
 	}

@@ -76,6 +76,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, b *buffers, req
 		h.fail(w, r, ownerAway(&d))
 		return
 	}
+	h.hide(r.Context(), &d)
 	b.out = append(appendDecision(b.out[:0], &d, ofPolicy(&req)), '\n')
 	status := http.StatusOK
 	switch req.Verb {

@@ -159,3 +159,19 @@ func TestTokenIsTakenAway(t *testing.T) {
 	guard.set(tokens{"new": allScopes})
 	c.talk(said{"PING", noAuth}, said{"INCR c", noAuth}, said{"HELLO", noAuth}, said{"AUTH old", wrong}, said{"AUTH new", ok}, said{"INCR c", ":2\r\n"})
 }
+
+func (tokens) Hide(_ context.Context, leases []string, reservation string) ([]string, string) {
+	return leases, reservation
+}
+
+func (tokens) Reveal(_ context.Context, ids []string) ([]string, error) {
+	return ids, nil
+}
+
+func (*changing) Hide(_ context.Context, leases []string, reservation string) ([]string, string) {
+	return leases, reservation
+}
+
+func (*changing) Reveal(_ context.Context, ids []string) ([]string, error) {
+	return ids, nil
+}

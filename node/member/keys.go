@@ -115,3 +115,16 @@ func (k *Keys) Placer() (ring.Placer, error) {
 	}
 	return ring.Placer{Seed: binary.BigEndian.Uint64(seed)}, nil
 }
+
+// Derive returns 32 bytes for a purpose, the same on all nodes that have these keys; nil
+// without secrets.
+func (k *Keys) Derive(purpose string) ([]byte, error) {
+	if k.secret == nil {
+		return nil, nil
+	}
+	secret, err := hkdf.Key(sha256.New, k.secret, nil, purpose, keyBytes)
+	if err != nil {
+		return nil, fmt.Errorf("derive a secret: %w", err)
+	}
+	return secret, nil
+}

@@ -24,8 +24,11 @@ const (
 
 // An Identity proves to peers which node this is. Whoever has the cluster's
 // secret has the key of its certificate authority: all nodes derive the same one
-// and mint their own short-lived certificates, so no file is passed around.
+// and mint their own short-lived certificates, so no file is passed around. Sites that have
+// authorities of their own give certificates instead.
 type Identity struct {
+	given func() Proof // nil for one that mints
+
 	node string
 	ca   *x509.Certificate
 	key  ed25519.PrivateKey
@@ -56,6 +59,26 @@ func NewIdentity(secret []byte, node string) (*Identity, error) {
 	return id, nil
 }
 
+// A Proof is a node's certificate, with its key, whose names have that of the node, and the
+// authorities of all nodes.
+type Proof struct {
+	Certificate *tls.Certificate
+	Authorities *x509.CertPool
+}
+
+// NewGivenIdentity returns the identity of a node whose certificate comes from elsewhere.
+// given is asked at each handshake, from many goroutines, so certificates can be replaced:
+// links that are there go on.
+func NewGivenIdentity(given func() Proof) *Identity { return &Identity{given: given} }
+
+// authorities are those whose certificates are believed now.
+func (id *Identity) authorities() *x509.CertPool {
+	if id.given != nil {
+		return id.given().Authorities
+	}
+	return id.pool
+}
+
 // authority makes the same certificate on every node: Ed25519 signatures have
 // no randomness.
 func authority(key ed25519.PrivateKey) (*x509.Certificate, error) {
@@ -73,6 +96,9 @@ func authority(key ed25519.PrivateKey) (*x509.Certificate, error) {
 
 // certificate returns the node's certificate, a new one when it is half over.
 func (id *Identity) certificate() (*tls.Certificate, error) {
+	if id.given != nil {
+		return id.given().Certificate, nil
+	}
 	id.mu.Lock()
 	defer id.mu.Unlock()
 	if id.leaf != nil && time.Until(id.leaf.Leaf.NotAfter) > leafLife/2 {
@@ -109,16 +135,26 @@ func (id *Identity) certificate() (*tls.Certificate, error) {
 
 // server is the TLS configuration of the peer listener: only nodes get in.
 func (id *Identity) server() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: id.pool,
+	cfg := &tls.Config{
+		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: id.authorities(),
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return id.certificate() },
 	}
+	if id.given == nil {
+		return cfg
+	}
+	listener := cfg.Clone()
+	listener.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := cfg.Clone()
+		now.ClientCAs, now.NextProtos, now.SessionTicketsDisabled = id.authorities(), []string{"h2"}, true
+		return now, nil
+	}
+	return listener
 }
 
-// client is the TLS configuration for dialing the node named peer.
+// client is the TLS configuration for dialing the node named peer, for one session.
 func (id *Identity) client(peer string) *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, RootCAs: id.pool, ServerName: peer,
+		MinVersion: tls.VersionTLS13, RootCAs: id.authorities(), ServerName: peer,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return id.certificate() },
 	}
 }

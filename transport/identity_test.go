@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,5 +203,59 @@ func TestCertificateIsRenewed(t *testing.T) {
 	id.Expire()
 	if bytes.Equal(first, get()) {
 		t.Errorf("an old certificate was not renewed")
+	}
+}
+
+// A site is an authority that is not derived from a secret. Its nodes' certificates, and its
+// own, can be replaced.
+type site struct {
+	current atomic.Pointer[transport.Proof]
+}
+
+// show makes a certificate by which a node with this name is known to those of the secret.
+func (s *site) show(t *testing.T, secret, node string) {
+	t.Helper()
+	cert, err := identity(t, secret, node).ServerTLS().GetCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.current.Store(&transport.Proof{Certificate: cert, Authorities: identity(t, secret, node).ClientTLS(node).RootCAs})
+}
+
+func (s *site) identity() *transport.Identity {
+	return transport.NewGivenIdentity(func() transport.Proof { return *s.current.Load() })
+}
+
+// Certificates that come from elsewhere are held to the same rules, and those of the next
+// link are as new as what is given then.
+func TestGivenCertificates(t *testing.T) {
+	var server, dialer site
+	server.show(t, ourSecret, "n2")
+	addr, o, end := secured(t, server.identity())
+	for _, step := range []struct {
+		name         string
+		secret, node string // of the dialer
+		good         bool
+	}{
+		{"its node", ourSecret, "n1", true},
+		{"another authority's", otherSecret, "n1", false},
+		{"another node's", ourSecret, "n3", false},
+		{"its node again", ourSecret, "n1", true},
+	} {
+		dialer.show(t, step.secret, step.node)
+		if err := askAs(t, dialer.identity(), "n2", addr); (err == nil) != step.good {
+			t.Errorf("a certificate of %s: %v, want it to be good: %v", step.name, err, step.good)
+		}
+	}
+	server.show(t, otherSecret, "n2") // both move on to another authority
+	if err := askAs(t, dialer.identity(), "n2", addr); err == nil {
+		t.Error("a node of the old authority is let in by the new one")
+	}
+	dialer.show(t, otherSecret, "n1")
+	if err := askAs(t, dialer.identity(), "n2", addr); err != nil {
+		t.Errorf("after both have moved on: %v", err)
+	}
+	if s := end(); s.Strangers == 0 || s.Decided+s.Repeated != 3 || o.total() == 0 { // the dialer begins to count anew each time
+		t.Errorf("Stats() = %+v, %d decided, want strangers and 3 calls", s, o.total())
 	}
 }

@@ -1,4 +1,5 @@
-// certificate.go serves the doors with TLS, by files that may change under it.
+// certificate.go shows certificates to callers and to other nodes, by files that may change
+// under it.
 
 package main
 
@@ -13,17 +14,20 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/bucketring/bucketring/transport"
 )
 
-// A tlsConfig names the files of a certificate.
+// A tlsConfig names the files of a certificate, and says what its settings are called.
 type tlsConfig struct {
-	Cert, Key string
-	ClientCA  string // of the certificates that clients must show; empty for none
+	Cert, Key, CA string // CA is of the certificates that the others must show; empty for none
+	settings      [3]string
 }
 
 // A pair is a certificate with its key, and whom it asks for one in turn.
 type pair struct {
 	files   tlsConfig
+	node    string // that the certificate must name; empty for any
 	current atomic.Pointer[loadedPair]
 	reading sync.Mutex // held while the files are read
 }
@@ -33,6 +37,7 @@ type loadedPair struct {
 	sum     [sha256.Size]byte
 	expires time.Time
 	door    map[string]*tls.Config // as each door shows it
+	proof   transport.Proof        // as other nodes see it
 }
 
 // protocols are what each door speaks over TLS.
@@ -40,8 +45,10 @@ var protocols = map[string][]string{
 	"http": {"h2", "http/1.1"}, "admin": {"h2", "http/1.1"}, "grpc": {"h2"}, "resp": nil,
 }
 
-func openPair(files tlsConfig) (*pair, error) {
-	p := &pair{files: files}
+// openPair reads the files for the first time. node is whom the certificate must name to
+// other nodes; it is empty for one that callers see.
+func openPair(files tlsConfig, node string) (*pair, error) {
+	p := &pair{files: files, node: node}
 	_, err := p.Reload()
 	return p, err
 }
@@ -52,6 +59,9 @@ func (p *pair) Reload() (changed bool, err error) {
 	p.reading.Lock()
 	defer p.reading.Unlock()
 	next, err := p.files.load()
+	if err == nil && p.node != "" {
+		err = p.files.isOf(p.node, next.proof)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -77,21 +87,21 @@ func (p *pair) door(name string) *tls.Config {
 func (files tlsConfig) load() (*loadedPair, error) {
 	cert, err := os.ReadFile(files.Cert)
 	if err != nil {
-		return nil, fmt.Errorf("tls-cert: %w", err)
+		return nil, fmt.Errorf("%s: %w", files.settings[0], err)
 	}
-	key, err := readSecret("tls-key", files.Key)
+	key, err := readSecret(files.settings[1], files.Key)
 	if err != nil {
 		return nil, err
 	}
 	own, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("tls-cert %s and tls-key %s do not go together: %w", files.Cert, files.Key, err)
+		return nil, fmt.Errorf("%s %s and %s %s do not go together: %w", files.settings[0], files.Cert, files.settings[1], files.Key, err)
 	}
 	l := &loadedPair{door: map[string]*tls.Config{}}
 	for i, der := range own.Certificate {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, fmt.Errorf("tls-cert %s: %w", files.Cert, err)
+			return nil, fmt.Errorf("%s %s: %w", files.settings[0], files.Cert, err)
 		}
 		if i == 0 || c.NotAfter.Before(l.expires) {
 			l.expires = c.NotAfter
@@ -99,11 +109,12 @@ func (files tlsConfig) load() (*loadedPair, error) {
 	}
 	var cas []byte
 	var pool *x509.CertPool
-	if files.ClientCA != "" {
-		if pool, cas, err = readCAs("tls-client-ca", files.ClientCA); err != nil {
+	if files.CA != "" {
+		if pool, cas, err = readCAs(files.settings[2], files.CA); err != nil {
 			return nil, err
 		}
 	}
+	l.proof = transport.Proof{Certificate: &own, Authorities: pool}
 	for name, speaks := range protocols {
 		c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: speaks, Certificates: []tls.Certificate{own}}
 		if pool != nil {
@@ -116,6 +127,31 @@ func (files tlsConfig) load() (*loadedPair, error) {
 	}
 	l.sum = sha256.Sum256(bytes.Join([][]byte{cert, key, cas}, []byte{0}))
 	return l, nil
+}
+
+// proof returns what other nodes are shown now.
+func (p *pair) proof() transport.Proof { return p.current.Load().proof }
+
+// isOf reports whether a certificate proves that this is a node, to those that it dials and to
+// those that dial it.
+func (files tlsConfig) isOf(node string, now transport.Proof) error {
+	leaf, err := x509.ParseCertificate(now.Certificate.Certificate[0])
+	if err != nil {
+		return err
+	}
+	between := x509.NewCertPool()
+	for _, der := range now.Certificate.Certificate[1:] {
+		if c, err := x509.ParseCertificate(der); err == nil {
+			between.AddCert(c)
+		}
+	}
+	for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+		_, err := leaf.Verify(x509.VerifyOptions{DNSName: node, Roots: now.Authorities, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{use}})
+		if err != nil {
+			return fmt.Errorf("%s %s is of no use to node %s: %w: it needs the node's name among its DNS names, and both uses, server and client", files.settings[0], files.Cert, node, err)
+		}
+	}
+	return nil
 }
 
 // readSecret reads a file that others must not read.

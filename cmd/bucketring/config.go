@@ -31,7 +31,7 @@ type config struct {
 	Policies     string
 	KeyFile      string
 	TokensFile   string
-	TLS          tlsConfig
+	TLS, PeerTLS tlsConfig
 	DataDir      string
 	DataSync     string
 	Insecure     bool

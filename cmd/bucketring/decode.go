@@ -43,7 +43,7 @@ func (src *source) decode() (*config, error) {
 		Cluster: clusterConfig{
 			Join: d.seeds("cluster.join"), Label: d.text("cluster.label"), BootstrapAfter: d.duration("cluster.bootstrap-after"),
 		},
-		Policies: d.text("policies"), KeyFile: d.text("key-file"), TokensFile: d.text("tokens-file"), TLS: d.pair(), Insecure: d.boolean("insecure"), Budget: d.duration("forward-budget"),
+		Policies: d.text("policies"), KeyFile: d.text("key-file"), TokensFile: d.text("tokens-file"), TLS: d.pair(), PeerTLS: d.peerPair(), Insecure: d.boolean("insecure"), Budget: d.duration("forward-budget"),
 		MaxKeys: d.number("max-keys"), MaxMemory: d.bytes("max-memory"), Drain: d.duration("drain-timeout"),
 		DataDir: d.text("data-dir"), DataSync: d.choice("data-sync", "interval", syncNever),
 		LogLevel: d.choice("log.level", "debug", "info", "warn", "error"),
@@ -84,12 +84,21 @@ func (d *decoder) text(key string) string { return d.values.String(key) }
 
 // pair reads the files of the certificate that callers see.
 func (d *decoder) pair() tlsConfig {
-	files := tlsConfig{Cert: d.text("tls.cert"), Key: d.text("tls.key"), ClientCA: d.text("tls.client-ca")}
+	files := tlsConfig{d.text("tls.cert"), d.text("tls.key"), d.text("tls.client-ca"), [3]string{"tls-cert", "tls-key", "tls-client-ca"}}
 	if (files.Cert == "") != (files.Key == "") {
 		d.fail("tls.key", "tls.cert and tls.key must both be given, or both be empty to serve in clear")
 	}
-	if files.ClientCA != "" && files.Cert == "" {
+	if files.CA != "" && files.Cert == "" {
 		d.fail("tls.client-ca", "clients show certificates over TLS alone: give tls.cert and tls.key too")
+	}
+	return files
+}
+
+// peerPair reads the files of the certificate that other nodes see.
+func (d *decoder) peerPair() tlsConfig {
+	files := tlsConfig{d.text("tls.peer-cert"), d.text("tls.peer-key"), d.text("tls.peer-ca"), [3]string{"tls-peer-cert", "tls-peer-key", "tls-peer-ca"}}
+	if n := len(files.Cert) * len(files.Key) * len(files.CA); n == 0 && files.Cert+files.Key+files.CA != "" {
+		d.fail("tls.peer-cert", "tls.peer-cert, tls.peer-key and tls.peer-ca must all be given, or all be empty for certificates that nodes mint from the key file")
 	}
 	return files
 }

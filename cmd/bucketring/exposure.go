@@ -96,7 +96,7 @@ func postureOf(cfg *config, p *proofs, now time.Time) posture {
 	}
 	risk(cfg.Insecure, "--insecure: whoever reaches gossip and peer listeners is trusted")
 	for _, door := range []struct{ name, addr string }{{"http", cfg.Listen.HTTP}, {"grpc", cfg.Listen.GRPC}} {
-		risk(exposed(door.addr) && p.tokens == nil && cfg.TLS.ClientCA == "", "whoever reaches the %s listener may take, refund and reset", door.name)
+		risk(exposed(door.addr) && p.tokens == nil && cfg.TLS.CA == "", "whoever reaches the %s listener may take, refund and reset", door.name)
 		risk(exposed(door.addr) && p.tokens != nil && p.pair == nil, "tokens cross the network in clear to the %s listener", door.name)
 	}
 	risk(exposed(cfg.Listen.Admin) && p.pair == nil, "tokens cross the network in clear to the admin listener")
@@ -104,9 +104,11 @@ func postureOf(cfg *config, p *proofs, now time.Time) posture {
 		risk(g.ID == access.Anonymous, "callers without a token have the scopes %s", strings.Join(g.Scopes.Names(), ", "))
 		risk(!g.Expires.IsZero() && !now.Before(g.Expires), "token %s has expired", g.ID)
 	}
-	if p.pair != nil {
-		ends := p.pair.expires()
-		risk(ends.Before(now.Add(soon)), "the certificate expires at %s", ends.UTC().Format(time.RFC3339))
+	for to, pair := range map[string]*pair{"callers": p.pair, "other nodes": p.peers} {
+		if pair != nil {
+			ends := pair.expires()
+			risk(ends.Before(now.Add(soon)), "the certificate for %s expires at %s", to, ends.UTC().Format(time.RFC3339))
+		}
 	}
 	return v
 }
@@ -123,12 +125,15 @@ func listenersIn(cfg *config) (all []listener) {
 		proof = "token"
 	}
 	both := proof
-	if cfg.TLS.ClientCA != "" {
+	if cfg.TLS.CA != "" {
 		both = strings.TrimPrefix(proof+" and client certificate", "none and ")
 	}
 	nodes, gossip, peers := "none", "none", "none"
 	if cfg.KeyFile != "" {
 		nodes, gossip, peers = "certificate of the cluster", "key of the cluster", "1.3"
+	}
+	if cfg.PeerTLS.Cert != "" {
+		nodes, peers = "certificate of an authority", "1.3"
 	}
 	for _, l := range []listener{
 		{"http", cfg.Listen.HTTP, transport, both}, {"grpc", cfg.Listen.GRPC, transport, both},

@@ -17,6 +17,7 @@ import (
 	"github.com/bucketring/bucketring/internal/access"
 	"github.com/bucketring/bucketring/internal/metrics"
 	"github.com/bucketring/bucketring/node/member"
+	"github.com/bucketring/bucketring/transport"
 )
 
 const (
@@ -31,6 +32,7 @@ const (
 type proofs struct {
 	tokens *access.Tokens // nil lets everybody in
 	pair   *pair          // nil serves in clear
+	peers  *pair          // nil for certificates that are minted from the cluster's secret
 	log    *slog.Logger
 
 	each []*proof
@@ -46,7 +48,7 @@ type proof struct {
 	wrong  string // with the last reading; empty for nothing
 }
 
-// openProofs reads what the settings name.
+// openProofs reads what the settings name, and has keys prove by it who this node is.
 func openProofs(cfg *config, keys *member.Keys, log *slog.Logger) (*proofs, error) {
 	p := &proofs{log: log}
 	var err error
@@ -61,10 +63,17 @@ func openProofs(cfg *config, keys *member.Keys, log *slog.Logger) (*proofs, erro
 		p.add("tokens", p.tokens.Reload, cfg.TokensFile)
 	}
 	if cfg.TLS.Cert != "" {
-		if p.pair, err = openPair(cfg.TLS); err != nil {
+		if p.pair, err = openPair(cfg.TLS, ""); err != nil {
 			return nil, err
 		}
-		p.add("certificate", p.pair.Reload, cfg.TLS.Cert, cfg.TLS.Key, cfg.TLS.ClientCA)
+		p.add("certificate", p.pair.Reload, cfg.TLS.Cert, cfg.TLS.Key, cfg.TLS.CA)
+	}
+	if cfg.PeerTLS.Cert != "" {
+		if p.peers, err = openPair(cfg.PeerTLS, cfg.NodeName); err != nil {
+			return nil, err
+		}
+		keys.Own = transport.NewGivenIdentity(p.peers.proof)
+		p.add("peer_certificate", p.peers.Reload, cfg.PeerTLS.Cert, cfg.PeerTLS.Key, cfg.PeerTLS.CA)
 	}
 	return p, nil
 }
@@ -161,14 +170,17 @@ func stampOf(files []string) string {
 
 // stats are the figures for metrics.
 func (p *proofs) stats() metrics.Proofs {
-	s := metrics.Proofs{Loaded: map[string]bool{}}
+	s := metrics.Proofs{Loaded: map[string]bool{}, Expires: map[string]time.Time{}}
 	p.mu.Lock()
 	for _, one := range p.each {
 		s.Loaded[one.what] = one.wrong == ""
 	}
 	p.mu.Unlock()
 	if p.pair != nil {
-		s.Expires = p.pair.expires()
+		s.Expires["callers"] = p.pair.expires()
+	}
+	if p.peers != nil {
+		s.Expires["peers"] = p.peers.expires()
 	}
 	if p.tokens != nil {
 		s.Strangers, s.Forbidden = p.tokens.Refused()

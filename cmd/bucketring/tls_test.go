@@ -73,14 +73,14 @@ func writePEM(t *testing.T, name, kind string, der []byte, mode os.FileMode) {
 	}
 }
 
-// sign writes a certificate for 127.0.0.1 and its key into a folder, over those that are
+// sign writes a certificate for 127.0.0.1, and for names, and its key into a folder, over those that are
 // there: first the key, so that for a moment they do not go together.
-func (ca *testCA) sign(t *testing.T, dir string, serial int64, until time.Time) (cert, key string) {
+func (ca *testCA) sign(t *testing.T, dir string, serial int64, until time.Time, names ...string) (cert, key string) {
 	t.Helper()
 	own := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: until,
+		DNSNames: names, NotBefore: time.Now().Add(-time.Hour), NotAfter: until,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, own.Public(), ca.key)
@@ -223,7 +223,7 @@ func TestCertificateReloadsLive(t *testing.T) {
 		}
 	}
 	eventually(t, "a bad file shows in the metrics", metricAs(`bucketring_proof_reload_success{what="certificate"} 0`))
-	if !shows(102)() || !metricAs(fmt.Sprintf("bucketring_tls_certificate_expiry_timestamp_seconds %v", float64(until.Unix())))() {
+	if !shows(102)() || !metricAs(fmt.Sprintf("bucketring_tls_certificate_expiry_timestamp_seconds{shown_to=\"callers\"} %v", float64(until.Unix())))() {
 		t.Error("a bad file has replaced a good one")
 	}
 	old.goOn(t, "beside a bad file")
@@ -356,5 +356,55 @@ func TestProgramsOverTLS(t *testing.T) {
 	}
 	if strings.Contains(n.log(), token) {
 		t.Error("the log has the token")
+	}
+}
+
+// Nodes prove who they are by certificates of a site's own authority, which are replaced
+// while they run. Whoever has the key file alone is a stranger then.
+func TestPeerCertificatesOfASite(t *testing.T) {
+	t.Parallel()
+	ca, keyFile := newCA(t), newKeyFile(t)
+	shared := []string{"--key-file", keyFile, "--cluster-label", "site", "--forward-budget", "5s"}
+	var nodes []*testNode
+	dirs := map[string]string{}
+	for _, name := range []string{"n1", "n2"} {
+		dirs[name] = t.TempDir()
+		cert, key := ca.sign(t, dirs[name], 1, time.Now().Add(time.Hour), name)
+		args := append([]string{"--tls-peer-cert", cert, "--tls-peer-key", key, "--tls-peer-ca", ca.file}, shared...)
+		if len(nodes) > 0 {
+			args = append(args, "--cluster-join", nodes[0].at("gossip"))
+		}
+		nodes = append(nodes, startNode(t, name, args...))
+	}
+	awaitOneRing(t, slack, nodes...)
+	spend := func(key string) {
+		t.Helper()
+		for i := range 4 { // two at each node, of which one has the key
+			code, body := getAs(t, nodes[0].web.client, nodes[i%2].web.base+"/v1/take?limit=3/d&key="+key, "")
+			if want := map[bool]int{true: 200, false: 429}[i < 3]; code != want || strings.Contains(body, `"degraded":true`) {
+				t.Errorf("call %d of %s: %d %s, want %d, not degraded", i+1, key, code, body, want)
+			}
+		}
+	}
+	spend("before")
+	until := time.Now().Add(2 * time.Hour).Truncate(time.Second)
+	for name, dir := range dirs {
+		ca.sign(t, dir, 2, until, name)
+	}
+	for _, n := range nodes {
+		eventually(t, n.name+" has its new certificate", func() bool {
+			_, page := n.admin().get(t, "/metrics")
+			return strings.Contains(page, fmt.Sprintf("bucketring_tls_certificate_expiry_timestamp_seconds{shown_to=\"peers\"} %v\n", float64(until.Unix())))
+		})
+	}
+	spend("after")
+	start(t, append(append(serveCommandLine("n3"), "--cluster-join", nodes[0].at("gossip")), shared...)...) // it is not ready for long
+	eventually(t, "a node without a certificate of the authority is refused", func() bool {
+		return metric(t, nodes[0], "bucketring_peer_refused_total")+metric(t, nodes[1], "bucketring_peer_refused_total") > 0
+	})
+	cert, key := ca.sign(t, t.TempDir(), 3, until, "n4")
+	out, err := exec.Command("bucketring", append([]string{"config", "check", "--node-name", "n5", "--tls-peer-cert", cert, "--tls-peer-key", key, "--tls-peer-ca", ca.file}, shared...)...).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "is of no use to node n5") {
+		t.Errorf("a certificate of another node: %v: %s", err, out)
 	}
 }

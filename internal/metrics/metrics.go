@@ -54,8 +54,8 @@ type Sources struct {
 type Proofs struct {
 	// Loaded says of each whether its last load had no error.
 	Loaded map[string]bool
-	// Expires is when the certificate does; zero without one.
-	Expires time.Time
+	// Expires is when the certificates do, by who sees them.
+	Expires map[string]time.Time
 	// Strangers and Forbidden count calls without a token that is known, and with one that
 	// may not.
 	Strangers, Forbidden int64
@@ -65,8 +65,8 @@ func collectProofs(s sink, p Proofs) {
 	for what, ok := range p.Loaded {
 		s.put(proofSuccess, boolean(ok), what)
 	}
-	if !p.Expires.IsZero() {
-		s.put(certificateExpiry, float64(p.Expires.Unix()))
+	for to, at := range p.Expires {
+		s.put(certificateExpiry, float64(at.Unix()), to)
 	}
 	s.put(refusedCalls, float64(p.Strangers), "unauthenticated")
 	s.put(refusedCalls, float64(p.Forbidden), "forbidden")

@@ -61,7 +61,7 @@ func scrape(t *testing.T) string {
 		},
 		Disk: func() metrics.Disk { return metrics.Disk{Written: 26, Errors: 27, Quarantined: 28} },
 		Proofs: func() metrics.Proofs {
-			return metrics.Proofs{Loaded: map[string]bool{"tokens": true, "certificate": false}, Expires: time.Unix(1704067200, 0), Strangers: 91, Forbidden: 92}
+			return metrics.Proofs{Loaded: map[string]bool{"tokens": true, "certificate": false}, Expires: map[string]time.Time{"callers": time.Unix(1704067200, 0)}, Strangers: 91, Forbidden: 92}
 		},
 		Panics:  map[string]func() int64{"http": func() int64 { return 1 }},
 		Version: "1.2.3",
@@ -140,7 +140,7 @@ func TestScrapeOfProofs(t *testing.T) {
 	for _, line := range []string{
 		`bucketring_proof_reload_success{what="tokens"} 1`,
 		`bucketring_proof_reload_success{what="certificate"} 0`,
-		`bucketring_tls_certificate_expiry_timestamp_seconds 1.7040672e+09`,
+		`bucketring_tls_certificate_expiry_timestamp_seconds{shown_to="callers"} 1.7040672e+09`,
 		`bucketring_refused_calls_total{reason="unauthenticated"} 91`,
 		`bucketring_refused_calls_total{reason="forbidden"} 92`,
 	} {

@@ -79,8 +79,8 @@ var (
 	gossipTCPOnly = metric{"bucketring_gossip_tcp_only_total", counter, "Probes that failed over UDP and worked over TCP.", nil}
 	rejoins       = metric{"bucketring_rejoins_total", counter, "Tries to find members that gossip lost.", nil}
 
-	proofSuccess      = metric{"bucketring_proof_reload_success", gauge, "1 if the last load of the tokens file, or of the certificate, had no error.", []string{"what"}}
-	certificateExpiry = metric{"bucketring_tls_certificate_expiry_timestamp_seconds", gauge, "Unix time at which the certificate of the doors expires.", nil}
+	proofSuccess      = metric{"bucketring_proof_reload_success", gauge, "1 if the last load of the tokens file, or of a certificate, had no error.", []string{"what"}}
+	certificateExpiry = metric{"bucketring_tls_certificate_expiry_timestamp_seconds", gauge, "Unix time at which a certificate from a file expires, by who sees it: callers or peers.", []string{"shown_to"}}
 	refusedCalls      = metric{"bucketring_refused_calls_total", counter, "Calls refused for want of a token that is known, or of the scope.", []string{"reason"}}
 
 	clockStep = metric{"bucketring_clock_step_seconds", gauge, "How far the wall clock is from where it is believed to be.", nil}

@@ -26,6 +26,9 @@ const keyBytes = 32
 type Keys struct {
 	// Insecure accepts strangers where there are no secrets.
 	Insecure bool
+	// Own proves which node this is by certificates from elsewhere; nil for those that each
+	// node mints from the secret.
+	Own *transport.Identity
 
 	secret []byte   // never changes: seeds placement and the peers' certificates
 	gossip [][]byte // the first one encrypts, all decrypt
@@ -94,11 +97,11 @@ func NewKeys() string {
 	return text.String()
 }
 
-// Identity returns what proves to other nodes that this one, by its name, has the secrets;
-// nil without secrets.
+// Identity returns what proves to other nodes which one this is, by its name; nil without
+// secrets and certificates.
 func (k *Keys) Identity(name string) (*transport.Identity, error) {
-	if k.secret == nil {
-		return nil, nil
+	if k.Own != nil || k.secret == nil {
+		return k.Own, nil
 	}
 	return transport.NewIdentity(k.secret, name)
 }

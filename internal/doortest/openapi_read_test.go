@@ -24,6 +24,7 @@ type api struct {
 		License                              struct{ Name, Identifier string }
 	}
 	Servers    []server
+	Security   []map[string][]string
 	Tags       []struct{ Name, Description string }
 	Paths      map[string]path
 	Components struct {
@@ -31,10 +32,14 @@ type api struct {
 		Responses map[string]response
 		Examples  map[string]example
 		Schemas   map[string]any
+		Security  map[string]securityScheme `yaml:"securitySchemes"`
 	}
 
 	schemas *jsonschema.Compiler
 }
+
+// A securityScheme is one way to show a token.
+type securityScheme struct{ Type, Scheme, In, Name, Description string }
 
 type server struct{ URL, Description string }
 

@@ -289,3 +289,24 @@ func (a *api) try(t *testing.T, web web, n *node, tr *trial) {
 		}
 	}
 }
+
+// TestWaysToShowATokenAreDescribed: nothing, as nodes without a tokens file want it, or one of
+// the two ways that a node knows.
+func TestWaysToShowATokenAreDescribed(t *testing.T) {
+	a := readAPI(t)
+	var ways []string
+	for _, one := range a.Security {
+		way := "nothing"
+		for name := range one {
+			s, known := a.Components.Security[name]
+			if !known {
+				t.Errorf("security names %s, which is not described", name)
+			}
+			way = strings.TrimSpace(s.Type + " " + s.Scheme + s.In + " " + s.Name)
+		}
+		ways = append(ways, way)
+	}
+	if got, want := strings.Join(ways, ", "), "nothing, http bearer, apiKey header X-Bucketring-Token"; got != want {
+		t.Errorf("the ways are %s, want %s", got, want)
+	}
+}

@@ -21,12 +21,13 @@ import (
 // A Cluster is this node's membership: its own record, its view of the others,
 // and the ring made of it. Its methods are safe for concurrent use.
 type Cluster struct {
-	cfg    *plan
-	gossip *gossip
-	list   *memberlist.Memberlist
-	addr   netip.AddrPort          // of our gossip, as the others see it
-	own    map[netip.AddrPort]bool // all names of addr, for seeds that are ourselves
-	record record                  // ours; Join writes it, later who holds ending
+	cfg     *plan
+	gossip  *gossip
+	list    *memberlist.Memberlist
+	keyring *memberlist.Keyring     // nil without keys
+	addr    netip.AddrPort          // of our gossip, as the others see it
+	own     map[netip.AddrPort]bool // all names of addr, for seeds that are ourselves
+	record  record                  // ours; Join writes it, later who holds ending
 
 	ring       atomic.Pointer[ring.Ring] // written by run, never nil after Join
 	builder    *ring.Builder             // belongs to run
@@ -109,11 +110,13 @@ func listen(p *plan) (*Cluster, error) {
 	if p.Access.Insecure {
 		c.record.flags |= flagInsecure
 	}
+	c.record.setKeys(p.Access.Keys)
 	c.gossip.setMeta(c.record.marshal())
 	settings, err := p.profile(self, c.gossip)
 	if err != nil {
 		return nil, err
 	}
+	c.keyring = settings.Keyring
 	if c.list, err = memberlist.Create(settings); err != nil {
 		return nil, fmt.Errorf("cluster: listen on %s: %w", p.Bind, err)
 	}

@@ -214,10 +214,8 @@ func (p *plan) readSeeds(context.Context) error {
 }
 
 func (p *plan) checkAccess(context.Context) error {
-	for i, key := range p.Access.Keys {
-		if n := len(key); n != 16 && n != 24 && n != 32 {
-			return fmt.Errorf("cluster: gossip key %d has %d bytes: want 16, 24 or 32", i+1, n)
-		}
+	if err := checkKeys(p.Access.Keys); err != nil {
+		return err
 	}
 	switch {
 	case len(p.Access.Label) > memberlist.LabelMaxSize:

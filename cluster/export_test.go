@@ -19,18 +19,19 @@ type Record struct {
 	PeerPort         uint16
 	PeerHost, Zone   string
 	API              uint16
+	Key, Keys        uint32
 }
 
 func (r Record) Marshal() []byte {
 	in := record{r.State, r.Flags, r.Boot, r.Seq, r.Settings, r.WireMin, r.WireMax, r.Policy,
-		hostPort{r.PeerHost, r.PeerPort}, r.Zone, r.API}
+		hostPort{r.PeerHost, r.PeerPort}, r.Zone, r.API, r.Key, r.Keys}
 	return in.marshal()
 }
 
 func ParseRecord(b []byte) (Record, error) {
 	r, err := parseRecord(b)
 	return Record{r.state, r.flags, r.boot, r.seq, r.settings, r.wireMin, r.wireMax, r.policy,
-		r.peer.port, r.peer.host, r.zone, r.api}, err
+		r.peer.port, r.peer.host, r.zone, r.api, r.key, r.keys}, err
 }
 
 // A Delegate is all that memberlist calls.
@@ -65,3 +66,5 @@ func LogLine(log *slog.Logger, line string) Stats {
 }
 
 var Enough = enough
+
+var ChangeKeys = changeKeys

@@ -54,7 +54,7 @@ const (
 	recordFixed  = 38 // bytes before the peer host
 	maxHost      = 255
 	maxZone      = 16
-	flagInsecure = 1 << 4 // bits 0 to 3 are for the epoch of the gossip key
+	flagInsecure = 1 << 4 // bits 0 to 3 are free
 )
 
 // A record is what a node gossips about itself. On the wire it is big endian:
@@ -62,7 +62,9 @@ const (
 //	 0 u8 format   1 u8 state   2 u16 flags   4 u64 boot   12 u64 seq
 //	20 u32 ring settings   24 u16 wire min   26 u16 wire max
 //	28 u64 policy hash   36 u16 peer port   38 u8 n, n bytes peer host
-//	   then u8 n ≤ 16, n bytes zone, then u16 port of the API; a node that is older has none
+//	   then u8 n ≤ 16, n bytes zone, then u16 port of the API, then
+//	   u32 fingerprint of the gossip key that encrypts, u32 of all; an older node ends before
+//	   the port or before the fingerprints
 //
 // A longer record of this format comes from a newer node: its tail is ignored.
 type record struct {
@@ -76,12 +78,13 @@ type record struct {
 	peer             hostPort
 	zone             string
 	api              uint16 // port of the gRPC API beside peer, 0 for none
+	key, keys        uint32 // PrintKey of the first gossip key, PrintKeys of all; 0 for none
 }
 
-// marshal returns the wire form: at most 313 bytes, where memberlist allows 512
+// marshal returns the wire form: at most 321 bytes, where memberlist allows 512
 // and panics beyond.
 func (r *record) marshal() []byte {
-	b := make([]byte, 0, recordFixed+4+len(r.peer.host)+len(r.zone))
+	b := make([]byte, 0, recordFixed+12+len(r.peer.host)+len(r.zone))
 	b = append(b, recordFormat, byte(r.state))
 	b = binary.BigEndian.AppendUint16(b, r.flags)
 	b = binary.BigEndian.AppendUint64(b, r.boot)
@@ -93,7 +96,9 @@ func (r *record) marshal() []byte {
 	b = binary.BigEndian.AppendUint16(b, r.peer.port)
 	b = append(append(b, byte(len(r.peer.host))), r.peer.host...)
 	b = append(append(b, byte(len(r.zone))), r.zone...)
-	return binary.BigEndian.AppendUint16(b, r.api)
+	b = binary.BigEndian.AppendUint16(b, r.api)
+	b = binary.BigEndian.AppendUint32(b, r.key)
+	return binary.BigEndian.AppendUint32(b, r.keys)
 }
 
 var errShort = errors.New("record is cut short")
@@ -120,11 +125,9 @@ func parseRecord(b []byte) (record, error) {
 	var ok1, ok2 bool
 	b, r.peer.host, ok1 = cutText(b[recordFixed:])
 	b, r.zone, ok2 = cutText(b)
-	if len(b) >= 2 {
-		r.api = binary.BigEndian.Uint16(b)
-	}
+	ok3 := r.parseTail(b)
 	switch {
-	case !ok1 || !ok2 || len(b) == 1:
+	case !ok1 || !ok2 || !ok3:
 		return record{}, errShort
 	case r.state < StateJoining || r.state > stateLeaf:
 		return record{}, fmt.Errorf("record has unknown state %d", r.state)
@@ -132,6 +135,21 @@ func parseRecord(b []byte) (record, error) {
 		return record{}, errors.New("record has a malformed text")
 	}
 	return r, nil
+}
+
+// parseTail reads what older nodes do not say, and reports whether b ends where a node's
+// record may.
+func (r *record) parseTail(b []byte) bool {
+	switch n := len(b); {
+	case n >= 10:
+		r.key, r.keys = binary.BigEndian.Uint32(b[2:]), binary.BigEndian.Uint32(b[6:])
+		fallthrough
+	case n == 2:
+		r.api = binary.BigEndian.Uint16(b)
+		return true
+	default:
+		return n == 0
+	}
 }
 
 // cutText takes a text with its length off the front of b.

@@ -16,7 +16,7 @@ func exampleRecord() cluster.Record {
 	return cluster.Record{
 		State: cluster.StateActive, Flags: 1 << 4, Boot: 0x1122334455667788, Seq: 3,
 		Settings: 0xaabbccdd, WireMin: 1, WireMax: 2, Policy: 0x0102030405060708,
-		PeerPort: 7755, PeerHost: "10.1.2.3", Zone: "eu-1", API: 7751,
+		PeerPort: 7755, PeerHost: "10.1.2.3", Zone: "eu-1", API: 7751, Key: 0xa0a1a2a3, Keys: 0xb0b1b2b3,
 	}
 }
 
@@ -33,14 +33,17 @@ func goodRecord(boot uint64) cluster.Record {
 func TestRecordGolden(t *testing.T) {
 	const golden = "01" + "02" + "0010" + "1122334455667788" + "0000000000000003" + "aabbccdd" +
 		"0001" + "0002" + "0102030405060708" + "1e4b" + "08" + "31302e312e322e33" + "04" + "65752d31"
-	const api = "1e47"
+	const api, keys = "1e47", "a0a1a2a3" + "b0b1b2b3"
 	r := exampleRecord()
-	if got := hex.EncodeToString(r.Marshal()); got != golden+api {
-		t.Errorf("record is\n%s, want\n%s", got, golden+api)
+	if got := hex.EncodeToString(r.Marshal()); got != golden+api+keys {
+		t.Errorf("record is\n%s, want\n%s", got, golden+api+keys)
 	}
-	older := r
-	older.API = 0
-	for text, want := range map[string]cluster.Record{golden + api: r, golden + api + "ffeedd": r, golden: older} { // a newer node says more, an older one less
+	older, oldest := r, r
+	older.Key, older.Keys = 0, 0
+	oldest.API, oldest.Key, oldest.Keys = 0, 0, 0
+	for text, want := range map[string]cluster.Record{ // a newer node says more, an older one less
+		golden + api + keys: r, golden + api + keys + "ffeedd": r, golden + api: older, golden: oldest,
+	} {
 		b, err := hex.DecodeString(text)
 		if err != nil {
 			t.Fatal(err)
@@ -64,8 +67,8 @@ func TestMalformedRecords(t *testing.T) {
 	r := exampleRecord()
 	good := r.Marshal()
 	for n := range len(good) {
-		if n == len(good)-2 {
-			continue // without the port of the API it is an older node's
+		if n == len(good)-8 || n == len(good)-10 {
+			continue // without fingerprints, or the port of the API too, it is an older node's
 		}
 		if _, err := cluster.ParseRecord(good[:n]); err == nil {
 			t.Errorf("the first %d bytes pass for a record", n)
@@ -96,16 +99,17 @@ func FuzzRecord(f *testing.F) {
 	f.Add(r.Marshal())
 	f.Add(append(r.Marshal(), "tail"...))
 	f.Add([]byte{1})
-	f.Add(r.Marshal()[:len(r.Marshal())-2])
-	f.Add(r.Marshal()[:len(r.Marshal())-1])
+	for _, less := range []int{1, 8, 9, 10, 11} {
+		f.Add(r.Marshal()[:len(r.Marshal())-less])
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := cluster.ParseRecord(b)
 		if err != nil {
 			return
 		}
 		again := r.Marshal()
-		if older := len(again) - 2; len(b) == older && r.API == 0 { // it has no port of the API
-			b = append(bytes.Clone(b), 0, 0)
+		if more := len(again) - len(b); more == 8 || more == 10 { // an older node says nothing of these
+			b = append(bytes.Clone(b), make([]byte, more)...)
 		}
 		if len(again) > len(b) || !bytes.Equal(again, b[:len(again)]) {
 			t.Errorf("%x is marshalled as %x", b, again)

@@ -41,6 +41,9 @@ type Member struct {
 	// PolicyHash identifies the policies in force there; 0 for none. Nodes of one
 	// cluster should agree on it.
 	PolicyHash uint64
+	// Key is the fingerprint of the gossip key with which the node encrypts, Keys that of
+	// all that it decrypts with; 0 for none, or for an older node.
+	Key, Keys uint32
 }
 
 func (e *entry) member(self string) Member {
@@ -48,6 +51,7 @@ func (e *entry) member(self string) Member {
 		Name: e.name, Boot: e.rec.boot, State: e.state(),
 		Addr: e.addr.String(), Peer: e.peer(), API: e.api(), Zone: e.rec.zone,
 		Self: e.name+nameMark+e.start == self, Since: e.since, PolicyHash: e.rec.policy,
+		Key: e.rec.key, Keys: e.rec.keys,
 	}
 }
 

@@ -4,6 +4,7 @@ package member
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -15,6 +16,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/bucketring/bucketring/cluster"
 	"github.com/bucketring/bucketring/ring"
 	"github.com/bucketring/bucketring/transport"
 )
@@ -84,17 +86,49 @@ func ParseKeys(name, text string) (k Keys, err error) {
 	return k, nil
 }
 
+// next says why other keys cannot follow k while a node runs, or nil.
+func (k *Keys) next(other Keys) error {
+	if !bytes.Equal(k.secret, other.secret) {
+		return errors.New("the secret is another one: it seeds placement and certificates and never changes, so put the old line back")
+	}
+	return nil
+}
+
+// Prints are the fingerprints of the gossip keys in their order: the first one encrypts.
+func (k *Keys) Prints() []string {
+	all := make([]string, len(k.gossip))
+	for i, key := range k.gossip {
+		all[i] = Print(cluster.PrintKey(key))
+	}
+	return all
+}
+
+// Print is the fingerprint of all gossip keys in their order: equal on nodes that have taken
+// in the same key file. It is empty without any.
+func (k *Keys) Print() string { return Print(cluster.PrintKeys(k.gossip)) }
+
+// Print shows a fingerprint as people compare it; empty for 0, which is none.
+func Print(fingerprint uint32) string {
+	if fingerprint == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%08x", fingerprint)
+}
+
 // NewKeys returns the text of a new key file.
 func NewKeys() string {
 	var text strings.Builder
 	text.WriteString("# Secrets of one bucketring cluster: the same file on every node, mode 0600.\n" +
 		"# The secret never changes. Gossip keys can be rotated; the first one encrypts.\n")
-	for _, kind := range []string{"secret", "gossip"} {
-		key := make([]byte, keyBytes)
-		_, _ = rand.Read(key) // never fails
-		fmt.Fprintf(&text, "%s %s\n", kind, base64.StdEncoding.EncodeToString(key))
-	}
+	text.WriteString(newLine("secret") + newLine("gossip"))
 	return text.String()
+}
+
+// newLine returns a line of a key file with a new key.
+func newLine(kind string) string {
+	key := make([]byte, keyBytes)
+	_, _ = rand.Read(key) // never fails
+	return kind + " " + base64.StdEncoding.EncodeToString(key) + "\n"
 }
 
 // Identity returns what proves to other nodes which one this is, by its name; nil without

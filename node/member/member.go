@@ -79,7 +79,7 @@ type Member struct {
 	boot   atomic.Uint64 // of this start; does not change once others know it
 	joined chan struct{} // closed once this node is a member, or stays alone
 
-	telling sync.Mutex                      // held to tell of policies
+	telling sync.Mutex                      // held to tell of policies and keys; guards cfg.Keys
 	cluster atomic.Pointer[cluster.Cluster] // nil before that, and for a node that stays alone
 	started *started                        // by Start; else nil
 }
@@ -160,6 +160,33 @@ func (m *Member) TellPolicies() {
 	}
 }
 
+// SetKeys takes in other gossip keys, of which the first encrypts from now on; before Join
+// it is those that this node joins with. Keys with another secret are refused.
+func (m *Member) SetKeys(k Keys) error {
+	m.telling.Lock()
+	defer m.telling.Unlock()
+	if err := m.cfg.Keys.next(k); err != nil {
+		return err
+	}
+	m.cfg.Keys.gossip = k.gossip
+	return m.useKeysLocked()
+}
+
+// useKeysLocked makes those of cfg the keys of gossip, if there is any.
+func (m *Member) useKeysLocked() error {
+	if c := m.cluster.Load(); c != nil {
+		return c.SetKeys(m.cfg.Keys.gossip)
+	}
+	return nil
+}
+
+// Keys are those that this node has now.
+func (m *Member) Keys() Keys {
+	m.telling.Lock()
+	defer m.telling.Unlock()
+	return m.cfg.Keys
+}
+
 // Run keeps the node tidy until ctx is done. It must run before Join and until the end.
 func (m *Member) Run(ctx context.Context) error { return m.node.Run(ctx) }
 
@@ -178,10 +205,11 @@ func (m *Member) Join(ctx context.Context, at Addresses) error {
 		close(m.joined)
 		return nil
 	}
+	keys := m.Keys()
 	c, err := cluster.Join(ctx, cluster.Config{
 		Name: m.cfg.Name, Bind: m.cfg.Gossip, Advertise: m.cfg.Advertise, Peer: at.Peer, API: at.API,
 		Seeds: m.cfg.Join, BootstrapAfter: m.cfg.Seams.BootstrapAfter,
-		Access: cluster.Access{Label: m.cfg.Label, Keys: m.cfg.Keys.gossip, Insecure: m.cfg.Keys.Insecure},
+		Access: cluster.Access{Label: m.cfg.Label, Keys: keys.gossip, Insecure: keys.Insecure},
 		Placer: m.placer, PolicyHash: m.node.Policies().Hash(), Boot: m.boot.Load(),
 		Heard: m.pool.Hears, OnRing: m.follow, Logger: m.log, Seams: m.cfg.Seams.Cluster,
 	})
@@ -192,7 +220,9 @@ func (m *Member) Join(ctx context.Context, at Addresses) error {
 	m.cluster.Store(c)
 	close(m.joined)
 	m.TellPolicies() // they may have changed meanwhile
-	return nil
+	m.telling.Lock()
+	defer m.telling.Unlock()
+	return m.useKeysLocked() // and so may these
 }
 
 // Settle returns once all partitions of this node are here. The error is that of ctx.

@@ -1,4 +1,4 @@
-// keyring.go makes the file with the cluster's secrets.
+// keyring.go makes the file with the cluster's secrets, and changes its gossip keys.
 
 package main
 
@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +31,27 @@ func initKeyring(name string) error {
 }
 
 func keyringCommand() *cobra.Command {
-	make := &cobra.Command{
+	return group("keyring", "Make the file with the cluster's secrets, and rotate its gossip keys",
+		keyringInitCommand(), keyringListCommand(),
+		keyringStepCommand(step{
+			use: "add FILE", short: "Add a new gossip key, with which nodes can decrypt from then on",
+			change: func(f *member.KeyFile, _ string) error { return f.Add() },
+			next:   "Then encrypt with it: bucketring keyring use %[1]s %[2]s",
+		}),
+		keyringStepCommand(step{
+			use: "use FILE KEY", short: "Have nodes encrypt with another gossip key, by number or fingerprint",
+			change: (*member.KeyFile).Use,
+			next:   "Then drop the old one: bucketring keyring remove %[1]s %[2]s",
+		}),
+		keyringStepCommand(step{
+			use: "remove FILE KEY", short: "Drop a gossip key that does not encrypt, by number or fingerprint",
+			change: (*member.KeyFile).Remove,
+		}),
+	)
+}
+
+func keyringInitCommand() *cobra.Command {
+	cmd := &cobra.Command{
 		Use: "init FILE", Short: "Make a new key file, readable by its owner only", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if keep, _ := cmd.Flags().GetBool("keep"); keep {
@@ -42,6 +66,178 @@ func keyringCommand() *cobra.Command {
 			return nil
 		},
 	}
-	make.Flags().Bool("keep", false, "succeed if the file exists and is good")
-	return group("keyring", "Make the file with the cluster's secrets", make)
+	cmd.Flags().Bool("keep", false, "succeed if the file exists and is good")
+	return cmd
+}
+
+// A step is one of those of a rotation.
+type step struct {
+	use, short string
+	change     func(f *member.KeyFile, which string) error
+	next       string // what to do then, with the file and the fingerprint of the last key; empty for nothing
+}
+
+func keyringStepCommand(s step) *cobra.Command {
+	return &cobra.Command{
+		Use: s.use, Short: s.short, Args: cobra.ExactArgs(strings.Count(s.use, " ")),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, which := args[0], args[len(args)-1]
+			f, err := editKeyring(name, func(f *member.KeyFile) error { return s.change(f, which) })
+			if err != nil {
+				return asExit(err)
+			}
+			keys := f.Keys()
+			prints := keys.Prints()
+			fmt.Fprint(cmd.OutOrStdout(), keyringOf(&keys).text())
+			fmt.Fprintf(cmd.OutOrStdout(), "Copy %s to every node; each takes it in by itself, or at once with: bucketring reload\n", name)
+			if s.next != "" {
+				fmt.Fprintf(cmd.OutOrStdout(), "Go on when all have: bucketring keyring list %s --addr NODE\n", name)
+				fmt.Fprintf(cmd.OutOrStdout(), s.next+"\n", name, prints[len(prints)-1])
+			}
+			return nil
+		},
+	}
+}
+
+// editKeyring changes a key file. Others see the old file or the new one, never a part.
+func editKeyring(name string, change func(*member.KeyFile) error) (*member.KeyFile, error) {
+	if _, err := member.ReadKeys(name); err != nil {
+		return nil, err
+	}
+	real, err := filepath.EvalSymlinks(name) // a link stays one
+	if err != nil {
+		return nil, err
+	}
+	half := real + ".new" // also keeps two who change it apart
+	next, err := os.OpenFile(half, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s exists: somebody is changing the file right now, or was interrupted: remove it then", half)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := rewriteKeyring(name, real, next, change)
+	if err = errors.Join(err, next.Close()); err == nil {
+		err = os.Rename(half, real)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(half))
+	}
+	return f, nil
+}
+
+// rewriteKeyring writes the changed text of a key file, which is real, to next.
+func rewriteKeyring(name, real string, next *os.File, change func(*member.KeyFile) error) (*member.KeyFile, error) {
+	info, err := os.Stat(real)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(real)
+	if err != nil {
+		return nil, err
+	}
+	f, err := member.EditKeys(name, string(text))
+	if err == nil {
+		err = change(f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(keepOwner(next, info), next.Chmod(info.Mode().Perm())); err != nil {
+		return nil, fmt.Errorf("%s must stay its owner's: change it as that user, or as root: %w", name, err)
+	}
+	_, err = next.WriteString(f.Text())
+	return f, errors.Join(err, next.Sync())
+}
+
+// A keyring is a key file as people see it: never its keys.
+type keyring struct {
+	Keys  []keyringKey  `json:"keys"`
+	Print string        `json:"fingerprint"` // of all keys in their order, as members shows it
+	Nodes *keyringNodes `json:"nodes,omitempty"`
+}
+
+type keyringKey struct {
+	Print   string `json:"fingerprint"`
+	Primary bool   `json:"primary"`
+}
+
+// keyringNodes are the active members that have taken the file in, and those that have not.
+type keyringNodes struct {
+	With    []string `json:"with"`
+	Without []string `json:"without"`
+}
+
+func keyringOf(keys *member.Keys) *keyring {
+	r := &keyring{Print: keys.Print()}
+	for i, print := range keys.Prints() {
+		r.Keys = append(r.Keys, keyringKey{print, i == 0})
+	}
+	return r
+}
+
+func (r *keyring) text() string {
+	cells := [][]string{{"KEY", "FINGERPRINT", "USE"}}
+	for i, key := range r.Keys {
+		use := "decrypts"
+		if key.Primary {
+			use = "encrypts and decrypts"
+		}
+		cells = append(cells, []string{strconv.Itoa(i + 1), key.Print, use})
+	}
+	text := columns(cells) + "all keys together: " + r.Print + "\n"
+	if n := r.Nodes; n != nil {
+		text += fmt.Sprintf("%d of %d nodes have these", len(n.With), len(n.With)+len(n.Without))
+		if len(n.Without) > 0 {
+			text += "; others, or a version that does not tell: " + strings.Join(n.Without, ", ")
+		}
+		text += "\n"
+	}
+	return text
+}
+
+func keyringListCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "list FILE", Short: "Show the fingerprints of the gossip keys; with --addr exit code 4 unless all nodes have them",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			keys, err := member.ReadKeys(args[0])
+			if err != nil {
+				return asExit(err)
+			}
+			r := keyringOf(&keys)
+			if cmd.Flags().Changed("addr") {
+				var m membersAnswer
+				if _, err := askerOf(cmd).call(cmd.Context(), http.MethodGet, "/v1/members", nil, &m); err != nil {
+					return err
+				}
+				r.Nodes = m.having(r.Print)
+			}
+			if err := output(cmd, r, r.text); err != nil {
+				return err
+			}
+			if r.Nodes != nil && len(r.Nodes.Without) > 0 {
+				return &exit{code: exitDegraded}
+			}
+			return nil
+		},
+	}
+	addAddr(cmd)
+	addOutput(cmd)
+	return cmd
+}
+
+// having sorts the nodes that are here by whether their gossip keys are those of a file.
+func (m *membersAnswer) having(print string) *keyringNodes {
+	n := &keyringNodes{With: []string{}, Without: []string{}}
+	for _, one := range m.Members {
+		switch {
+		case one.State == "dead" || one.State == "left":
+		case one.GossipKeys == print:
+			n.With = append(n.With, one.Name)
+		default:
+			n.Without = append(n.Without, one.Name)
+		}
+	}
+	return n
 }

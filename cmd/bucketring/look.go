@@ -32,6 +32,9 @@ type memberAnswer struct {
 	Since  string  `json:"since"`
 	// PolicyHash identifies the policies in force there.
 	PolicyHash string `json:"policy_hash"`
+	// GossipKey is the fingerprint of the key that encrypts there, GossipKeys that of all.
+	GossipKey  string `json:"gossip_key"`
+	GossipKeys string `json:"gossip_keys"`
 }
 
 func membersCommand() *cobra.Command {
@@ -67,7 +70,7 @@ func (m *membersAnswer) text() string {
 		}
 		cells = append(cells, []string{name, one.State, percent(one.Share), one.Gossip, one.Peer, one.Zone})
 	}
-	return columns(cells) + fmt.Sprintf("ring %d as %s sees it\n", m.RingVersion, m.Node) + m.disagreement()
+	return columns(cells) + fmt.Sprintf("ring %d as %s sees it\n", m.RingVersion, m.Node) + m.disagreement() + m.gossipKeys()
 }
 
 // disagreement names the active members whose policies differ from the answering
@@ -88,6 +91,25 @@ func (m *membersAnswer) disagreement() string {
 		return ""
 	}
 	return fmt.Sprintf("other policies than %s: %s\n", m.Node, strings.Join(others, ", "))
+}
+
+// gossipKeys tells of the answering node's gossip keys, if it has any, and names the members
+// that have others.
+func (m *membersAnswer) gossipKeys() string {
+	var own memberAnswer
+	for _, one := range m.Members {
+		if one.Self {
+			own = one
+		}
+	}
+	if own.GossipKeys == "" {
+		return ""
+	}
+	text := fmt.Sprintf("gossip key %s of %s\n", own.GossipKey, own.GossipKeys)
+	if others := m.having(own.GossipKeys).Without; len(others) > 0 {
+		text += fmt.Sprintf("other gossip keys than %s, or a version that does not tell: %s\n", m.Node, strings.Join(others, ", "))
+	}
+	return text
 }
 
 func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 1, 64) + " %" }

@@ -66,12 +66,13 @@ func untilEOF(ctx context.Context, in io.Reader) context.Context {
 
 // A server is one node with its doors. Its fields are set by open, in order.
 type server struct {
-	cfg   *config
-	log   *slog.Logger
-	seams seams
-	keys  member.Keys
-	proof *proofs
-	began time.Time
+	cfg     *config
+	log     *slog.Logger
+	seams   seams
+	keys    member.Keys
+	proof   *proofs
+	keyfile *keyfile // nil without one
+	began   time.Time
 
 	doors      doors
 	metrics    *metrics.Metrics
@@ -174,6 +175,10 @@ func (s *server) wire() error {
 	}
 	s.node = s.member.Node()
 	s.keeper = &keeper{path: s.cfg.Policies, merge: s.cfg.MergeDomains, node: s.node, log: s.log, tell: s.member.TellPolicies, spreader: newSpreader(), dir: s.cfg.DataDir}
+	if s.cfg.KeyFile != "" {
+		s.keyfile = &keyfile{path: s.cfg.KeyFile, member: s.member, log: s.log}
+		s.proof.add("keys", s.keyfile.load, s.cfg.KeyFile)
+	}
 	if s.proof.any() {
 		s.keeper.also = s.proof.Reload
 	}
@@ -281,6 +286,9 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 	}
 	if s.doors.gossip != "" {
 		src.Disagreement = s.member.Disagreement
+		if s.keyfile != nil {
+			src.Keys = s.keyStats
+		}
 		src.Links, src.Peers = s.member.Pool().Stats, s.member.PeerServer().Stats
 		src.Cluster = func() cluster.Stats {
 			if c := s.member.Cluster(); c != nil {

@@ -84,7 +84,7 @@ func orUnlimited(n *json.Number) string {
 
 func reloadCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "reload", Short: "Have a node load its policies anew", Args: cobra.NoArgs,
+		Use: "reload", Short: "Have a node read its policies and keys anew", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var loaded struct {
 				Policies []struct {

@@ -9,6 +9,7 @@ import (
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/cluster"
 	"github.com/bucketring/bucketring/internal/httpapi"
+	"github.com/bucketring/bucketring/node/member"
 	"github.com/bucketring/bucketring/ring"
 )
 
@@ -31,7 +32,7 @@ func (v *view) Members() httpapi.Members {
 		answer.Members = append(answer.Members, httpapi.Member{
 			Name: m.Name, State: m.State.String(), Gossip: m.Addr, Peer: m.Peer, Zone: m.Zone,
 			Owned: owned[m.Name], Share: share(owned[m.Name]), Self: m.Self, Since: m.Since,
-			PolicyHash: fmt.Sprintf("%016x", m.PolicyHash),
+			PolicyHash: fmt.Sprintf("%016x", m.PolicyHash), GossipKey: member.Print(m.Key), GossipKeys: member.Print(m.Keys),
 		})
 	}
 	return answer

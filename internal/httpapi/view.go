@@ -47,6 +47,10 @@ type Member struct {
 	// PolicyHash identifies the policies in force there, in hexadecimal; nodes of a
 	// cluster should agree on it.
 	PolicyHash string `json:"policy_hash"`
+	// GossipKey is the fingerprint of the key with which it encrypts gossip, GossipKeys that
+	// of all its keys, on which nodes should agree; empty without keys.
+	GossipKey  string `json:"gossip_key"`
+	GossipKeys string `json:"gossip_keys"`
 	// Self marks the answering node.
 	Self bool `json:"self"`
 	// Since is when the member took its State, shown in whole seconds UTC.

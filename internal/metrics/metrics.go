@@ -37,6 +37,8 @@ type Sources struct {
 	Peers        func() transport.ServerStats
 	// Policies tells of the last load; nil for a node without policies.
 	Policies func() Policies
+	// Keys tells of the gossip keys; nil for a node without.
+	Keys func() Keys
 	// Envoy tells of the Envoy door; under the names of envoyproxy/ratelimit if it is Known.
 	Envoy func() Envoy
 	// Disk tells of --data-dir; nil for a node without.
@@ -78,6 +80,12 @@ type Policies struct {
 	Loaded   time.Time // of the last load that changed them
 	Hashes   map[string]string
 	Mismatch int // members with other policies
+}
+
+// Keys are the gossip keys of a node as they are shown: by their fingerprints.
+type Keys struct {
+	First, All string
+	Mismatch   int // members with other keys
 }
 
 // Metrics is a registry and what feeds it.
@@ -184,6 +192,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	if c.src.Policies != nil {
 		collectPolicies(s, c.src.Policies())
 	}
+	if c.src.Keys != nil {
+		collectKeys(s, c.src.Keys())
+	}
 	if c.src.Envoy != nil {
 		collectEnvoy(s, c.src.Envoy())
 	}
@@ -266,6 +277,11 @@ func collectPolicies(s sink, p Policies) {
 		s.put(policyInfo, 1, namespace, hash)
 	}
 	s.put(policyMismatch, float64(p.Mismatch))
+}
+
+func collectKeys(s sink, k Keys) {
+	s.put(gossipKey, 1, k.First, k.All)
+	s.put(keyMismatch, float64(k.Mismatch))
 }
 
 func collectCluster(s sink, stats cluster.Stats) {

@@ -63,6 +63,7 @@ func scrape(t *testing.T) string {
 		Proofs: func() metrics.Proofs {
 			return metrics.Proofs{Loaded: map[string]bool{"tokens": true, "certificate": false}, Expires: map[string]time.Time{"callers": time.Unix(1704067200, 0)}, Strangers: 91, Forbidden: 92}
 		},
+		Keys:    func() metrics.Keys { return metrics.Keys{First: "aa", All: "bb", Mismatch: 29} },
 		Panics:  map[string]func() int64{"http": func() int64 { return 1 }},
 		Version: "1.2.3",
 	})
@@ -143,6 +144,18 @@ func TestScrapeOfProofs(t *testing.T) {
 		`bucketring_tls_certificate_expiry_timestamp_seconds{shown_to="callers"} 1.7040672e+09`,
 		`bucketring_refused_calls_total{reason="unauthenticated"} 91`,
 		`bucketring_refused_calls_total{reason="forbidden"} 92`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("metrics have no line %s", line)
+		}
+	}
+}
+
+func TestScrapeOfKeys(t *testing.T) {
+	text := scrape(t)
+	for _, line := range []string{
+		`bucketring_gossip_key_info{key="aa",keys="bb"} 1`,
+		`bucketring_gossip_key_mismatch 29`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("metrics have no line %s", line)

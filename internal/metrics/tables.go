@@ -77,9 +77,11 @@ var (
 	gossipRefused = metric{"bucketring_gossip_rejected_total", counter, "Gossip messages refused, by what did not fit.", []string{"reason"}}
 	gossipDropped = metric{"bucketring_gossip_dropped_total", counter, "Gossip messages dropped because a queue was full.", nil}
 	gossipTCPOnly = metric{"bucketring_gossip_tcp_only_total", counter, "Probes that failed over UDP and worked over TCP.", nil}
+	gossipKey     = metric{"bucketring_gossip_key_info", gauge, "Fingerprint of the key that encrypts gossip here, and of all keys.", []string{"key", "keys"}}
+	keyMismatch   = metric{"bucketring_gossip_key_mismatch", gauge, "Members whose gossip keys are not this node's.", nil}
 	rejoins       = metric{"bucketring_rejoins_total", counter, "Tries to find members that gossip lost.", nil}
 
-	proofSuccess      = metric{"bucketring_proof_reload_success", gauge, "1 if the last load of the tokens file, or of a certificate, had no error.", []string{"what"}}
+	proofSuccess      = metric{"bucketring_proof_reload_success", gauge, "1 if the last load of the key file, of the tokens file, or of a certificate, had no error.", []string{"what"}}
 	certificateExpiry = metric{"bucketring_tls_certificate_expiry_timestamp_seconds", gauge, "Unix time at which a certificate from a file expires, by who sees it: callers or peers.", []string{"shown_to"}}
 	refusedCalls      = metric{"bucketring_refused_calls_total", counter, "Calls refused for want of a token that is known, or of the scope.", []string{"reason"}}
 

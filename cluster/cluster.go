@@ -199,6 +199,18 @@ func (c *Cluster) Members() []Member {
 	return members
 }
 
+// Forget has this node take a member that vanished for one that left: nobody looks for it at
+// its last address any more. A member that is here, or comes back, is not forgotten.
+func (c *Cluster) Forget(name string) {
+	g := c.gossip
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, e := range g.entries {
+		e.gone = e.gone || e.name == name && !e.live
+	}
+	g.signal()
+}
+
 // Self returns this node as the others see it.
 func (c *Cluster) Self() Member {
 	e, _ := c.gossip.entry(c.gossip.self)

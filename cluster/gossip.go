@@ -23,6 +23,7 @@ type entry struct {
 	live  bool      // false is a tombstone: only gossip itself takes it away
 	since time.Time // when the state below was first seen here
 	told  time.Time // when a peer last told it, if gossip has not; else zero
+	gone  bool      // nobody misses it: an operator has said that it will not return
 }
 
 // state returns what the entry shows. That a node left can be told only from
@@ -31,7 +32,7 @@ func (e *entry) state() State {
 	switch {
 	case e.live:
 		return e.rec.state
-	case e.rec.state == StateLeaving:
+	case e.rec.state == StateLeaving, e.gone:
 		return StateLeft
 	}
 	return StateDead

@@ -3,6 +3,8 @@
 package node
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -74,6 +76,22 @@ func (g *guard) gone(p uint32) {
 	}
 }
 
+// forget stops missing a node that will not come back. What nobody else is missed for opens
+// at once: there is nobody whose counts could still come.
+func (g *guard) forget(name string, r *ring.Ring, now time.Time) {
+	delete(g.seen, name)
+	if g.count > 0 && !g.missing(r, now) {
+		g.open()
+	}
+}
+
+func (g *guard) open() {
+	for p := range uint32(ring.Partitions) {
+		g.gone(p)
+	}
+	g.whole = time.Time{}
+}
+
 // look opens all partitions again once everybody is back.
 func (g *guard) look(r *ring.Ring, now time.Time) {
 	switch {
@@ -84,11 +102,40 @@ func (g *guard) look(r *ring.Ring, now time.Time) {
 	case g.whole.IsZero():
 		g.whole = now
 	case now.Sub(g.whole) > backFor:
-		for p := range uint32(ring.Partitions) {
-			g.gone(p)
-		}
-		g.whole = time.Time{}
+		g.open()
 	}
+}
+
+// Forget has this node miss a member no longer that vanished and will never return. Limits
+// that are closed while a node is missing open again where they were closed for this one
+// alone, with the counts of its copies. A member that this node still sees is refused. The
+// name may be unknown. Run must run.
+func (n *Node) Forget(ctx context.Context, name string) error {
+	m := n.local.mover
+	if m == nil {
+		return nil
+	}
+	done := make(chan error, 1)
+	m.post(func() { done <- m.forget(name) })
+	select {
+	case err := <-done:
+		return err
+	case <-m.ended:
+		return fmt.Errorf("%w: this node has stopped", bucketring.ErrUnavailable)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *mover) forget(name string) error {
+	if m.view == nil { // nobody has been seen yet
+		return nil
+	}
+	if _, here := m.view.ring.Find(name); here {
+		return bucketring.Invalidf("%s still sees %s among the members of its ring", m.local.name, name)
+	}
+	m.guard.forget(name, m.view.ring, time.Now())
+	return nil
 }
 
 // guarded reports whether a call has a limit that must stay closed in its partition.

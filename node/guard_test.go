@@ -68,3 +68,35 @@ func TestGuardOpensWhenAllAreBack(t *testing.T) {
 		t.Errorf("partitions 1 and 3 are closed: %v, %v, %d in all, want none", g.closed[1].Load(), g.closed[3].Load(), g.count)
 	}
 }
+
+// TestGuardForgets: a node that was forgotten is not missed, and what was closed for it
+// alone opens at once; for another one that is missing it stays closed.
+func TestGuardForgets(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	all := &ring.Ring{Members: []ring.Member{{Name: "a"}, {Name: "b"}, {Name: "c"}}}
+	alone := &ring.Ring{Members: []ring.Member{{Name: "a"}}}
+	var g guard
+	g.note(all, now)
+	g.note(alone, now)
+	g.claimed(7, alone, now)
+	for _, step := range []struct {
+		name string
+		want bool
+	}{{"stranger", true}, {"b", true}, {"b", true}, {"c", false}} {
+		g.forget(step.name, alone, now)
+		g.look(alone, now)
+		if got := g.closed[7].Load(); got != step.want {
+			t.Errorf("after forgetting %s partition 7 is closed: %v, want %v", step.name, got, step.want)
+		}
+	}
+	g.claimed(8, alone, now)
+	if g.closed[8].Load() || g.count != 0 {
+		t.Errorf("a partition that was claimed afterwards is closed, %d in all, want none", g.count)
+	}
+	g.note(all, now) // one of them is back after all, and vanishes again
+	g.note(alone, now)
+	g.claimed(9, alone, now)
+	if !g.closed[9].Load() {
+		t.Error("a node that came back and vanished again is not missed")
+	}
+}

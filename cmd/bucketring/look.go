@@ -39,7 +39,7 @@ type memberAnswer struct {
 
 func membersCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "members", Short: "List the nodes; exit code 4 if one is dead", Args: cobra.NoArgs,
+		Use: "members", Short: "List the nodes; exit code 4 if one is dead", Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var m membersAnswer
 			if _, err := askerOf(cmd).call(cmd.Context(), http.MethodGet, "/v1/members", nil, &m); err != nil {
@@ -56,6 +56,7 @@ func membersCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.AddCommand(forgetCommand())
 	addAddr(cmd)
 	addOutput(cmd)
 	return cmd

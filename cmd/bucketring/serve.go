@@ -223,7 +223,7 @@ func (s *server) wireNode() (err error) {
 		Label: s.cfg.Cluster.Label, Keys: s.keys, Node: own, Seams: seams,
 		Hooks: member.Hooks{
 			Frame:  s.metrics.ObserveFrame,
-			Told:   func(n transport.Notice) error { return s.keeper.told(n) },
+			Told:   s.told,
 			OnRing: func(*ring.Ring) { s.keeper.spreader.changed() },
 		},
 	})

@@ -53,6 +53,8 @@ type AdminConfig struct {
 	Admin Admin
 	// Drainer takes the node out of its cluster; nil if it cannot be.
 	Drainer Drainer
+	// Forgetter has members that vanished forgotten; nil if there are none.
+	Forgetter Forgetter
 	// Guard knows callers and which of them operate this node. Nil lets everybody in.
 	Guard bucketring.Guard
 	// Logger is told of panics and of errors that an Admin should not return. Nil
@@ -63,8 +65,9 @@ type AdminConfig struct {
 // admin serves the calls of operators.
 type admin struct {
 	face
-	admin   Admin
-	drainer Drainer
+	admin     Admin
+	drainer   Drainer
+	forgetter Forgetter
 }
 
 // NewAdmin returns the handler of /v1/admin/ for the admin listener. Without a Guard that
@@ -73,7 +76,7 @@ func NewAdmin(cfg AdminConfig) http.Handler {
 	if cfg.Admin == nil {
 		panic("httpapi: NewAdmin without an Admin")
 	}
-	a := &admin{admin: cfg.Admin, drainer: cfg.Drainer}
+	a := &admin{admin: cfg.Admin, drainer: cfg.Drainer, forgetter: cfg.Forgetter}
 	a.start(cfg.Logger, cfg.Guard)
 	a.mount(a.routes())
 	return a

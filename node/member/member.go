@@ -187,6 +187,18 @@ func (m *Member) Keys() Keys {
 	return m.cfg.Keys
 }
 
+// Forget has this node miss a member no longer that vanished and will never return, as
+// node.Node.Forget does. Each node has to be told.
+func (m *Member) Forget(ctx context.Context, name string) error {
+	if err := m.node.Forget(ctx, name); err != nil {
+		return err
+	}
+	if c := m.cluster.Load(); c != nil {
+		c.Forget(name)
+	}
+	return nil
+}
+
 // Run keeps the node tidy until ctx is done. It must run before Join and until the end.
 func (m *Member) Run(ctx context.Context) error { return m.node.Run(ctx) }
 

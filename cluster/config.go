@@ -47,6 +47,9 @@ type Config struct {
 	// address of the name being a seed, or dnssrv+name. They are resolved
 	// again at each use. Without seeds this node waits to be found.
 	Seeds []string
+	// Known are gossip addresses of other nodes from before this start: as good as seeds
+	// where no seed answers.
+	Known []netip.AddrPort
 	// BootstrapAfter is how long Join looks for a seed before this node goes on
 	// alone. 0 means 10 s.
 	BootstrapAfter time.Duration

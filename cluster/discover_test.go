@@ -136,3 +136,38 @@ func TestEnoughSeeds(t *testing.T) {
 		}
 	}
 }
+
+// A node whose seeds do not answer finds the others where they were before its start. It
+// tries the seeds first, and those that it knew for as long as it lives.
+func TestKnownAddressesAreSeeds(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.join(w.config(1))
+		cfg := w.config(4)
+		cfg.Seeds = []string{addr(8)}
+		for _, i := range []int{4, 7, 1} { // itself, nobody, and one that is there
+			cfg.Known = append(cfg.Known, netip.MustParseAddrPort(addr(i)))
+		}
+		begin := time.Now()
+		c := w.join(cfg)
+		if took := time.Since(begin); len(c.Ring().Members) != 2 || took >= 10*time.Second {
+			t.Errorf("after %v the members are %v, want both before it would have gone on alone", took, states(c))
+		}
+		late := w.config(7)
+		late.Seeds = nil
+		w.join(late)
+		w.agree(time.Minute, 3)
+	})
+}
+
+// Nobody is where others were: a node without seeds goes on alone when its time is over.
+func TestKnownAddressesThatAreGone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		cfg := w.config(1)
+		cfg.Seeds, cfg.Known = nil, []netip.AddrPort{netip.MustParseAddrPort(addr(7))}
+		begin := time.Now()
+		w.join(cfg)
+		if took := time.Since(begin); took != 10*time.Second {
+			t.Errorf("Join took %v, want 10s", took)
+		}
+	})
+}

@@ -27,19 +27,20 @@ func (c *Cluster) seek(ctx context.Context) {
 	c.rejoin(ctx)
 }
 
-// enter tries all seeds again and again until one was reached, or there is
-// nobody to reach, or Join has gone on without.
+// enter tries all seeds, and then whom this node knew, again and again until one was
+// reached, or there is nobody to reach, or Join has gone on without.
 func (c *Cluster) enter(ctx context.Context) {
 	for {
 		addrs, err := c.resolve(ctx)
 		if err != nil {
 			c.cfg.Logger.Warn("seed not found", "node", c.cfg.Name, "err", err)
 		}
-		if err == nil && len(addrs) == 0 {
+		known := c.known()
+		if err == nil && len(addrs)+len(known) == 0 {
 			close(c.found)
 			return
 		}
-		if c.joinRound(ctx, addrs) {
+		if c.joinRound(ctx, addrs) || c.joinRound(ctx, known) {
 			return
 		}
 		select {
@@ -108,15 +109,18 @@ func (c *Cluster) rejoin(ctx context.Context) {
 	}
 }
 
+// known returns the addresses of other nodes from before this start, in random order.
+func (c *Cluster) known() []netip.AddrPort { return c.strangers(slices.Clone(c.cfg.Known)) }
+
 // candidate picks an address that no live member has, or any one if idle is
-// set. A missing member's last address is as good as a seed; those that a file
-// remembers will be added here.
+// set. A missing member's last address is as good as a seed, and so is one that
+// was known before this start.
 func (c *Cluster) candidate(ctx context.Context, idle bool) (netip.AddrPort, bool) {
 	addrs, err := c.resolve(ctx)
 	if err != nil {
 		c.cfg.Logger.Debug("seed not found", "node", c.cfg.Name, "err", err)
 	}
-	addrs = c.strangers(append(addrs, c.missing()...))
+	addrs = c.strangers(slices.Concat(addrs, c.missing(), c.cfg.Known))
 	live := c.gossip.liveAddrs()
 	absent := slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return live[a] })
 	switch {

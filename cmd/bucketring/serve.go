@@ -72,6 +72,7 @@ type server struct {
 	keys    member.Keys
 	proof   *proofs
 	keyfile *keyfile // nil without one
+	memory  *memory
 	began   time.Time
 
 	doors      doors
@@ -216,15 +217,16 @@ func (s *server) wireNode() (err error) {
 	if s.disk != nil {
 		own.Store, own.Restored = keptCounters{s.disk}, found
 	}
+	s.memory = openMemory(s.cfg.DataDir, s.log)
 	seams := s.seams.member
 	seams.BootstrapAfter = s.cfg.Cluster.BootstrapAfter
 	s.member, err = member.New(member.Config{
-		Name: s.cfg.NodeName, Gossip: s.cfg.Listen.Gossip, Advertise: s.cfg.Advertise, Join: s.cfg.Cluster.Join,
+		Name: s.cfg.NodeName, Gossip: s.cfg.Listen.Gossip, Advertise: s.cfg.Advertise, Join: s.cfg.Cluster.Join, Known: s.memory.addrs,
 		Label: s.cfg.Cluster.Label, Keys: s.keys, Node: own, Seams: seams,
 		Hooks: member.Hooks{
 			Frame:  s.metrics.ObserveFrame,
 			Told:   s.told,
-			OnRing: func(*ring.Ring) { s.keeper.spreader.changed() },
+			OnRing: func(*ring.Ring) { s.keeper.spreader.changed(); s.memory.changed() },
 		},
 	})
 	return err
@@ -264,6 +266,7 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return s.keeper.run(ctx) })
 	group.Go(func() error { return s.proof.run(ctx) })
 	group.Go(func() error { return s.keeper.spreader.run(ctx) })
+	group.Go(func() error { return s.memory.run(ctx, (*view)(s).known) })
 	if s.doors.peer != nil {
 		s.doors.serveGRPC(group, "peer", transport.Listener(s.doors.peer), s.member.PeerServer().GRPC())
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,9 @@ type Config struct {
 	// Join says where other nodes may be: host:port, dns+host:port or dnssrv+name. Without
 	// any this node waits to be found.
 	Join []string
+	// Known are gossip addresses of other nodes from before this start: they are tried where
+	// none of Join answers.
+	Known []netip.AddrPort
 	// Label is the cluster's name: nodes with another one do not hear each other. It may be
 	// empty on loopback.
 	Label string
@@ -220,7 +224,7 @@ func (m *Member) Join(ctx context.Context, at Addresses) error {
 	keys := m.Keys()
 	c, err := cluster.Join(ctx, cluster.Config{
 		Name: m.cfg.Name, Bind: m.cfg.Gossip, Advertise: m.cfg.Advertise, Peer: at.Peer, API: at.API,
-		Seeds: m.cfg.Join, BootstrapAfter: m.cfg.Seams.BootstrapAfter,
+		Seeds: m.cfg.Join, Known: m.cfg.Known, BootstrapAfter: m.cfg.Seams.BootstrapAfter,
 		Access: cluster.Access{Label: m.cfg.Label, Keys: keys.gossip, Insecure: keys.Insecure},
 		Placer: m.placer, PolicyHash: m.node.Policies().Hash(), Boot: m.boot.Load(),
 		Heard: m.pool.Hears, OnRing: m.follow, Logger: m.log, Seams: m.cfg.Seams.Cluster,

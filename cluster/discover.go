@@ -3,11 +3,13 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 )
@@ -18,35 +20,50 @@ const lookupTime = 5 * time.Second
 // A seed says where other nodes may be.
 type seed struct {
 	hostPort
-	srv bool // host is the name of SRV records, which have the ports
+	srv  bool   // host is the name of SRV records, which have the ports
+	file string // with a host:port on each line; the rest is empty then
 }
 
-// parseSeed reads "host:port", "dns+host:port" or "dnssrv+name".
+// name is the seed as errors name it.
+func (s *seed) name() string { return cmp.Or(s.file, s.host) }
+
+// parseSeed reads "host:port", "dns+host:port", "dnssrv+name" or "file+path".
 func parseSeed(text string) (seed, error) {
 	bad := func(why string) (seed, error) {
-		return seed{}, fmt.Errorf("cluster: seed %q: %s: want host:port, dns+host:port or dnssrv+name", text, why)
+		return seed{}, fmt.Errorf("cluster: seed %q: %s: want host:port, dns+host:port, dnssrv+name or file+path", text, why)
 	}
 	kind, rest, ok := strings.Cut(text, "+")
 	if !ok {
 		kind, rest = "dns", text
 	}
 	switch kind {
+	case "file":
+		if rest == "" {
+			return bad("no path")
+		}
+		return seed{file: rest}, nil
 	case "dnssrv":
 		if rest == "" || strings.Contains(rest, ":") || !validText(rest, maxHost) {
 			return bad("bad name")
 		}
-		return seed{hostPort{host: rest}, true}, nil
+		return seed{hostPort: hostPort{host: rest}, srv: true}, nil
 	case "dns":
-		at, err := splitHostPort(rest)
+		at, err := parseTarget(rest)
 		if err != nil {
 			return bad(err.Error())
 		}
-		if at.host == "" || at.port == 0 || !validText(at.host, maxHost) {
-			return bad("bad host or port 0")
-		}
-		return seed{at, false}, nil
+		return seed{hostPort: at}, nil
 	}
 	return bad("unknown kind " + kind)
+}
+
+// parseTarget reads the host:port of another node.
+func parseTarget(text string) (hostPort, error) {
+	at, err := splitHostPort(text)
+	if err == nil && (at.host == "" || at.port == 0 || !validText(at.host, maxHost)) {
+		err = errors.New("bad host or port 0")
+	}
+	return at, err
 }
 
 // resolve looks up all seeds anew and returns their addresses, each once and
@@ -61,7 +78,7 @@ func (c *Cluster) resolve(ctx context.Context) ([]netip.AddrPort, error) {
 		found, err := s.resolve(ctx, c.cfg.Seams.Resolver)
 		if err != nil {
 			c.gossip.counts.seedErrors.Add(1)
-			errs = append(errs, fmt.Errorf("cluster: look up seed %s: %w", s.host, err))
+			errs = append(errs, fmt.Errorf("cluster: look up seed %s: %w", s.name(), err))
 		}
 		addrs = append(addrs, found...)
 	}
@@ -83,7 +100,10 @@ func (c *Cluster) strangers(addrs []netip.AddrPort) []netip.AddrPort {
 }
 
 func (s seed) resolve(ctx context.Context, r Resolver) ([]netip.AddrPort, error) {
-	if !s.srv {
+	switch {
+	case s.file != "":
+		return resolveFile(ctx, s.file, r)
+	case !s.srv:
 		return s.hostPort.resolve(ctx, r)
 	}
 	_, records, err := r.LookupSRV(ctx, "", "", s.host)
@@ -93,6 +113,37 @@ func (s seed) resolve(ctx context.Context, r Resolver) ([]netip.AddrPort, error)
 		found, lookupErr := target.resolve(ctx, r)
 		err = errors.Join(err, lookupErr)
 		addrs = append(addrs, found...)
+	}
+	return addrs, err
+}
+
+// resolveFile returns the addresses of all lines of a file but comments. A file without any is
+// one that somebody still has to fill. The error names the bad lines; the others are good.
+func resolveFile(ctx context.Context, name string, r Resolver) ([]netip.AddrPort, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	var addrs []netip.AddrPort
+	no, targets := 0, 0
+	for line := range strings.Lines(string(text)) {
+		no++
+		if line, _, _ = strings.Cut(line, "#"); strings.TrimSpace(line) == "" {
+			continue
+		}
+		targets++
+		at, lineErr := parseTarget(strings.TrimSpace(line))
+		if lineErr == nil {
+			var found []netip.AddrPort
+			found, lineErr = at.resolve(ctx, r)
+			addrs = append(addrs, found...)
+		}
+		if lineErr != nil {
+			err = errors.Join(err, fmt.Errorf("line %d: %w", no, lineErr))
+		}
+	}
+	if targets == 0 {
+		err = errors.New("no host:port in it yet")
 	}
 	return addrs, err
 }

@@ -2,8 +2,11 @@ package cluster_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -118,7 +121,7 @@ func TestSeedsAreLookedUpAnew(t *testing.T) {
 func TestMalformedSeeds(t *testing.T) {
 	for _, seed := range []string{
 		"", "10.0.0.1", "10.0.0.1:", ":7752", "10.0.0.1:0", "10.0.0.1:gossip", "10.0.0.1:70000",
-		"tcp+10.0.0.1:7752", "dnssrv+", "dnssrv+name:7752", "dns+name", "a b:1", "2001:db8::1:7752x",
+		"tcp+10.0.0.1:7752", "dnssrv+", "dnssrv+name:7752", "dns+name", "a b:1", "2001:db8::1:7752x", "file+", "exec+/bin/true",
 	} {
 		_, err := cluster.Join(t.Context(), cluster.Config{
 			Name: "node", Bind: "127.0.0.1:0", Peer: ":1", Seeds: []string{seed},
@@ -169,5 +172,61 @@ func TestKnownAddressesThatAreGone(t *testing.T) {
 		if took := time.Since(begin); took != 10*time.Second {
 			t.Errorf("Join took %v, want 10s", took)
 		}
+	})
+}
+
+// A file of seeds is read at each use, and its good lines count beside bad ones.
+func TestFileOfSeeds(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "seeds")
+	write := func(text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inWorld(t, func(t *testing.T, w *world) {
+		cfg := w.config(1)
+		cfg.Seeds, cfg.BootstrapAfter = []string{"file+" + name}, time.Millisecond
+		cfg.Seams.Resolver = &fakeResolver{ips: map[string][]string{"a.test": {"10.0.0.9"}}}
+		c := w.join(cfg)
+		c.Close() // its goroutine uses the same random numbers
+		for _, tt := range []struct{ text, want, wrong string }{
+			{"", "[]", "no host:port in it yet"},
+			{"# nobody\n\n", "[]", "no host:port in it yet"},
+			{"10.0.0.7:7752 # the first\n\n  a.test:7752\r\n10.0.0.7:7752\n" + addr(1), "[10.0.0.7:7752 10.0.0.9:7752]", ""},
+			{"10.0.0.7\n10.0.0.8:7752\nb.test:1\n:7752\n", "[10.0.0.8:7752]", "line 1: want host:port"},
+			{"10.0.0.8:0", "[]", "line 1: bad host or port 0"},
+			{addr(1), "[]", ""},
+		} {
+			write(tt.text)
+			addrs, err := c.Resolve(t.Context())
+			slices.SortFunc(addrs, netip.AddrPort.Compare)
+			if got := fmt.Sprint(addrs); got != tt.want || (err == nil) != (tt.wrong == "") || err != nil && !strings.Contains(err.Error(), tt.wrong) {
+				t.Errorf("%q: %s, %v, want %s and %q", tt.text, got, err, tt.want, tt.wrong)
+			}
+		}
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Resolve(t.Context()); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("without the file: %v, want an error that names it", err)
+		}
+	})
+}
+
+// A file that is filled late brings nodes together.
+func TestFileOfSeedsIsReadAnew(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "seeds")
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.config(1), w.config(2)
+		a.Seeds, b.Seeds = []string{"file+" + name}, nil
+		w.join(b)
+		time.AfterFunc(30*time.Second, func() {
+			if err := os.WriteFile(name, []byte(addr(2)+"\n"), 0o600); err != nil {
+				t.Error(err)
+			}
+		})
+		w.join(a)
+		w.until(time.Second, "both are alone", func() bool { return len(w.nodes["node-1"].Ring().Members) == 1 })
+		w.agree(50*time.Second, 2)
 	})
 }

@@ -125,11 +125,14 @@ func isAddress(text string) bool {
 func (d *decoder) seeds(key string) []string {
 	all := d.list(key)
 	for _, seed := range all {
-		name, srv := strings.CutPrefix(seed, "dnssrv+")
-		if srv && name != "" || !srv && isAddress(strings.TrimPrefix(seed, "dns+")) {
-			continue
+		kind, rest, typed := strings.Cut(seed, "+")
+		if !typed {
+			kind, rest = "dns", seed
 		}
-		d.fail(key, "%q is none of host:port, dns+host:port and dnssrv+name", seed)
+		named := (kind == "dnssrv" || kind == "file") && rest != ""
+		if !named && (kind != "dns" || !isAddress(rest)) {
+			d.fail(key, "%q is none of host:port, dns+host:port, dnssrv+name and file+path", seed)
+		}
 	}
 	return all
 }

@@ -32,8 +32,8 @@ type Config struct {
 	// Peer is the address at which other nodes ask this one, over TCP. Start listens there;
 	// empty means a free port beside Gossip.
 	Peer string
-	// Join says where other nodes may be: host:port, dns+host:port or dnssrv+name. Without
-	// any this node waits to be found.
+	// Join says where other nodes may be: host:port, dns+host:port, dnssrv+name or
+	// file+path. Without any this node waits to be found.
 	Join []string
 	// Known are gossip addresses of other nodes from before this start: they are tried where
 	// none of Join answers.

@@ -82,3 +82,15 @@ func (n *Node) partition(req *bucketring.Request) uint32 {
 
 // SettleOwed tries the refunds that wait, as Run does now and then.
 func (n *Node) SettleOwed(ctx context.Context) { n.settleOwed(ctx) }
+
+// A Sketch counts keys.
+type Sketch struct{ of sketch }
+
+// Add counts a key.
+func (s *Sketch) Add(key string, weight int64) { s.of.add(&HotKey{Key: key}, weight) }
+
+// Rows are what the sketch has.
+func (s *Sketch) Rows() []HotKey { return s.of.rows }
+
+// HotKeys is how many rows a sketch has at most.
+const HotKeys = hotKeys

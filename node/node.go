@@ -56,6 +56,8 @@ type Config struct {
 	// Logger is told by Run of callers for whom a policy has no number, and of what
 	// other nodes do that an operator should know; nil discards it.
 	Logger *slog.Logger
+	// KeyName says how the log may call a caller; nil shows a hash, with a seed of this process.
+	KeyName func(key string) string
 	// Observe, if set, is told how long each decision through a Door took.
 	Observe func(path Path, took time.Duration)
 	// ObserveTakeOver, if set, is told how long it took until all partitions were here,
@@ -80,6 +82,7 @@ type Node struct {
 	waits    sync.Pool // of *wait
 	doors    doors
 	tally    tally // of calls with policies
+	hot      hot   // keys
 	stats    counters
 }
 
@@ -106,6 +109,9 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, local: newLocal(cfg, alone)}
 	n.policies.Store(&policy.Set{})
+	if n.tally.reports.called = cfg.KeyName; cfg.KeyName == nil {
+		n.tally.reports.called = hashedNames()
+	}
 	n.charges.wake = make(chan struct{}, 1)
 	n.share.forget()
 	return n, nil

@@ -37,6 +37,9 @@ func (n *Node) takePolicy(ctx context.Context, req *bucketring.Request) (bucketr
 	w.sign(&d)
 	if req.Verb == bucketring.VerbTake {
 		n.tally.note(n.local.clock.now().Mono, p.Namespace(), p.Labels(), c, &d)
+		if weight := n.hot.weigh(1); weight > 0 && d.Name != "" {
+			n.hot.note(n.local.clock.now().Mono, &HotKey{Namespace: p.Namespace(), Limit: d.Name, Key: c.Counted(d.Name)}, d.Allowed, weight)
+		}
 	}
 	return d, nil
 }

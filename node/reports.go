@@ -1,5 +1,5 @@
 // reports.go tells operators of callers for whom a policy has no number: once a
-// minute for each, by a hash that says nothing of who it is.
+// minute for each, by a name that by itself says nothing of who it is.
 
 package node
 
@@ -20,10 +20,11 @@ const (
 	maxReports  = 20
 )
 
-// reports are what the log is to be told. The zero value is empty.
+// reports are what the log is to be told. Beside called, the zero value is empty.
 type reports struct {
+	called func(key string) string
+
 	mu   sync.Mutex
-	seed maphash.Seed     // of this process; guarded by mu
 	told map[report]int64 // when, on the monotonic clock; guarded by mu
 	next []report         // guarded by mu
 }
@@ -31,20 +32,23 @@ type reports struct {
 // A report is about one caller and one limit.
 type report struct {
 	limitName
-	caller uint32 // a keyed hash of the counter's key
+	caller string // as the log calls it
+}
+
+// hashedNames calls keys by 8 hexadecimal digits of a hash with a seed of this process.
+func hashedNames() func(key string) string {
+	seed := maphash.MakeSeed()
+	return func(key string) string { return fmt.Sprintf("%08x", uint32(maphash.String(seed, key))) }
 }
 
 // note keeps a report, unless the same was made within the last minute.
 func (r *reports) note(name limitName, key string, now int64) {
+	one := report{name, r.called(key)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.told == nil || len(r.told) >= maxReported {
 		r.told = map[report]int64{}
 	}
-	if r.seed == (maphash.Seed{}) {
-		r.seed = maphash.MakeSeed()
-	}
-	one := report{name, uint32(maphash.String(r.seed, key))}
 	if at, ok := r.told[one]; ok && now-at < int64(reportEvery) || len(r.next) >= maxReports {
 		return
 	}
@@ -60,6 +64,6 @@ func (r *reports) log(ctx context.Context, to *slog.Logger) {
 	r.mu.Unlock()
 	for _, one := range next {
 		to.WarnContext(ctx, "policy has no number for a caller's plan: it is denied", "policy", one.namespace,
-			"limit", one.limit, "caller", fmt.Sprintf("%08x", one.caller))
+			"limit", one.limit, "caller", one.caller)
 	}
 }

@@ -163,6 +163,7 @@ func (d *door) took(req *bucketring.Request, decision *bucketring.Decision, bega
 		return // no decision about a call
 	}
 	d.outcomes(req, decision).add(decision)
+	d.node.saw(req, decision, 1)
 	if d.node.cfg.Observe != nil {
 		d.node.cfg.Observe(pathOf(decision), time.Since(began))
 	}
@@ -208,8 +209,13 @@ func (d *door) tookNow(now int64, req *bucketring.Request, decision *bucketring.
 	if req.Verb == bucketring.VerbStep {
 		return // its door knows what it means: see Count
 	}
-	if d.counts.add(decision)%timedEach == 1 && d.node.cfg.Observe != nil {
+	count := d.counts.add(decision)
+	timed := count%timedEach == 1
+	if timed && d.node.cfg.Observe != nil {
 		d.node.cfg.Observe(PathOwned, time.Duration(d.node.Now()-now))
+	}
+	if timed || count <= hotFirst {
+		d.node.glimpse(req, decision, count)
 	}
 }
 

@@ -2,6 +2,8 @@
 
 package policy
 
+import "strconv"
+
 // Shadowed calls yield with the names of limits in shadow that would have denied
 // the call. The groups have their States.
 func (c *Call) Shadowed(yield func(limit string)) {
@@ -13,15 +15,57 @@ func (c *Call) Shadowed(yield func(limit string)) {
 }
 
 // Unplanned calls yield with the names of limits that deny the call for want of a
-// number, and the counter's key: the caller's plan is unknown, or has a custom value
-// that no override gives.
-func (c *Call) Unplanned(yield func(limit, key string)) {
+// number, and by what that counts, as Counted says it: the caller's plan is unknown, or has
+// a custom value that no override gives.
+func (c *Call) Unplanned(yield func(limit, counted string)) {
 	for i := range c.items {
 		it := &c.items[i]
 		if k := it.value.kind; (k == valueDeny || k == valueCustom) && it.limit.byPlan != nil {
-			yield(it.limit.name, counterKey(&c.caller.attributes, it.limit.key))
+			yield(it.limit.name, c.counted(it.limit))
 		}
 	}
+}
+
+// Counted says by which attributes of the call a limit counts, such as user=u1 plan=pro;
+// empty for a limit that all calls share, and for one that the call does not meet. It is
+// for people: other calls may have the same.
+func (c *Call) Counted(limit string) string {
+	for i := range c.items {
+		if c.items[i].limit.name == limit {
+			return c.counted(c.items[i].limit)
+		}
+	}
+	return ""
+}
+
+func (c *Call) counted(l *limit) string {
+	var room [128]byte
+	b := room[:0]
+	for _, slot := range l.key {
+		if !c.caller.has(slot) {
+			continue
+		}
+		if len(b) > 0 {
+			b = append(b, ' ')
+		}
+		b = append(append(b, c.policy.names[slot]...), '=')
+		if value := c.caller.values[slot]; plain(value) {
+			b = append(b, value...)
+		} else {
+			b = strconv.AppendQuote(b, value)
+		}
+	}
+	return string(b)
+}
+
+// plain reports whether a value can be read without quotes.
+func plain(value string) bool {
+	for i := range len(value) {
+		if c := value[i]; c <= ' ' || c == '"' || c >= 0x7f {
+			return false
+		}
+	}
+	return value != ""
 }
 
 // LabelValues returns the call's values of the policy's Labels, in their order;

@@ -46,6 +46,7 @@ type config struct {
 	Drain        time.Duration
 	LogLevel     string
 	LogJSON      bool
+	LogKeys      bool
 }
 
 // A listen holds the addresses of the listeners; empty is off.

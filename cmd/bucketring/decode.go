@@ -47,7 +47,7 @@ func (src *source) decode() (*config, error) {
 		MaxKeys: d.number("max-keys"), MaxMemory: d.bytes("max-memory"), Drain: d.duration("drain-timeout"),
 		DataDir: d.text("data-dir"), DataSync: d.choice("data-sync", "interval", syncNever),
 		LogLevel: d.choice("log.level", "debug", "info", "warn", "error"),
-		LogJSON:  d.choice("log.format", "text", "json") == "json",
+		LogJSON:  d.choice("log.format", "text", "json") == "json", LogKeys: d.boolean("log.keys"),
 	}
 	if cfg.NodeName == "" {
 		host, err := os.Hostname()

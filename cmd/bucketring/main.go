@@ -107,7 +107,7 @@ Exit codes: 0 ok or allowed, 1 error, 2 usage or invalid configuration, 3 denied
 		verbCommand("peek", "Ask what a take would get; change nothing"),
 		verbCommand("refund", "Give tokens back, never above full"),
 		verbCommand("reset", "Forget what a key has used"),
-		usageCommand(), membersCommand(), ringCommand(), explainCommand(),
+		usageCommand(), membersCommand(), ringCommand(), explainCommand(), topCommand(),
 		policyCommand(), reloadCommand(), drainCommand(), benchCommand(), keyringCommand(), tokenCommand(), configCommand(), healthCommand(), versionCommand(),
 	)
 	return root

@@ -71,7 +71,8 @@ type server struct {
 	seams   seams
 	keys    member.Keys
 	proof   *proofs
-	keyfile *keyfile // nil without one
+	keyfile *keyfile                // nil without one
+	names   func(key string) string // of keys that must not be seen
 	memory  *memory
 	began   time.Time
 
@@ -171,7 +172,7 @@ func (s *server) wire() error {
 	if s.metrics, err = metrics.New(); err != nil {
 		return asExit(err)
 	}
-	if err := s.wireNode(); err != nil {
+	if err := errors.Join(s.nameKeys(), s.wireNode()); err != nil {
 		return asExit(err)
 	}
 	s.node = s.member.Node()
@@ -208,7 +209,7 @@ func (s *server) wireDoors() {
 func (s *server) wireNode() (err error) {
 	own := node.Config{
 		Budget: s.cfg.Budget, MaxKeys: s.cfg.MaxKeys, MaxBytes: memoryFor(s.cfg), Steps: steps(), Observe: s.metrics.Observe,
-		ObserveTakeOver: s.metrics.ObserveTakeOver, Wall: s.seams.wall, Logger: s.log,
+		ObserveTakeOver: s.metrics.ObserveTakeOver, Wall: s.seams.wall, Logger: s.log, KeyName: s.inLog,
 	}
 	var found iter.Seq2[[]byte, []byte]
 	if s.disk, found, err = openDisk(s.cfg, s.log); err != nil {

@@ -77,6 +77,7 @@ func settings(dev bool) []setting {
 		{"drain-timeout", 30 * time.Second, "most time from SIGTERM to exit"},
 		{"log.level", "info", "least level to log: debug, info, warn or error"},
 		{"log.format", "text", "log as text or json"},
+		{"log.keys", false, "show keys of callers as they are, in the log and to top --keys; else they are hashes"},
 	}
 }
 

@@ -57,6 +57,11 @@ type AdminConfig struct {
 	Forgetter Forgetter
 	// Guard knows callers and which of them operate this node. Nil lets everybody in.
 	Guard bucketring.Guard
+	// Top says which keys were asked for lately, at most count in each list, as they are if
+	// clear; nil if nobody knows.
+	Top func(count int, clear bool) Top
+	// ClearKeys lets callers see keys as they are.
+	ClearKeys bool
 	// Logger is told of panics and of errors that an Admin should not return. Nil
 	// means silence.
 	Logger *slog.Logger
@@ -68,6 +73,7 @@ type admin struct {
 	admin     Admin
 	drainer   Drainer
 	forgetter Forgetter
+	config    AdminConfig
 }
 
 // NewAdmin returns the handler of /v1/admin/ for the admin listener. Without a Guard that
@@ -76,7 +82,7 @@ func NewAdmin(cfg AdminConfig) http.Handler {
 	if cfg.Admin == nil {
 		panic("httpapi: NewAdmin without an Admin")
 	}
-	a := &admin{admin: cfg.Admin, drainer: cfg.Drainer, forgetter: cfg.Forgetter}
+	a := &admin{admin: cfg.Admin, drainer: cfg.Drainer, forgetter: cfg.Forgetter, config: cfg}
 	a.start(cfg.Logger, cfg.Guard)
 	a.mount(a.routes())
 	return a

@@ -40,6 +40,7 @@ func (a *admin) routes() []route {
 		{"GET", "/v1/admin/drain", bucketring.ScopeAdmin, a.drain(nil)},
 		{"POST", "/v1/admin/leave", bucketring.ScopeAdmin, a.drain(Drainer.Leave)},
 		{"POST", "/v1/admin/members/{name}/forget", bucketring.ScopeAdmin, a.forget},
+		{"GET", "/v1/admin/top", bucketring.ScopeAdmin, a.top},
 		{"GET", "/v1/admin/policies", bucketring.ScopeAdmin, a.policies},
 		{"PUT", "/v1/admin/policies/{namespace}", bucketring.ScopeAdmin, a.put(a.admin.PutPolicy)},
 		{"PUT", "/v1/admin/overrides/{namespace}", bucketring.ScopeAdmin, a.put(a.admin.PutOverrides)},

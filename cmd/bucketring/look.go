@@ -35,6 +35,8 @@ type memberAnswer struct {
 	// GossipKey is the fingerprint of the key that encrypts there, GossipKeys that of all.
 	GossipKey  string `json:"gossip_key"`
 	GossipKeys string `json:"gossip_keys"`
+	// Ring says whether it has the answering node's ring: agrees, differs or unknown.
+	Ring string `json:"ring"`
 }
 
 func membersCommand() *cobra.Command {
@@ -71,7 +73,24 @@ func (m *membersAnswer) text() string {
 		}
 		cells = append(cells, []string{name, one.State, percent(one.Share), one.Gossip, one.Peer, one.Zone})
 	}
-	return columns(cells) + fmt.Sprintf("ring %d as %s sees it\n", m.RingVersion, m.Node) + m.disagreement() + m.gossipKeys()
+	return columns(cells) + fmt.Sprintf("ring %d as %s sees it, %s\n", m.RingVersion, m.Node, m.agreement()) + m.disagreement() + m.gossipKeys()
+}
+
+// agreement says whether the active members have one ring.
+func (m *membersAnswer) agreement() string {
+	of := map[string][]string{}
+	for _, one := range m.Members {
+		if one.State == "active" {
+			of[one.Ring] = append(of[one.Ring], one.Name)
+		}
+	}
+	switch {
+	case of["differs"] != nil:
+		return "another ring at: " + strings.Join(of["differs"], ", ")
+	case of["unknown"] != nil:
+		return "not heard yet from: " + strings.Join(of["unknown"], ", ")
+	}
+	return "all nodes agree"
 }
 
 // disagreement names the active members whose policies differ from the answering
@@ -132,6 +151,9 @@ func ringCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ring", Short: "Show how many partitions each node owns", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if watch, _ := cmd.Flags().GetBool("watch"); watch {
+				return watchRing(cmd, eachSecond)
+			}
 			path := "/v1/ring"
 			if owners, _ := cmd.Flags().GetBool("owners"); owners {
 				path += "?owners=1"
@@ -144,6 +166,7 @@ func ringCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().Bool("owners", false, "also list the owner of every partition")
+	cmd.Flags().Bool("watch", false, "go on and print what changes, with -o json an object a line, until interrupted")
 	addAddr(cmd)
 	addOutput(cmd)
 	return cmd

@@ -32,7 +32,7 @@ func (v *view) Members() httpapi.Members {
 		answer.Members = append(answer.Members, httpapi.Member{
 			Name: m.Name, State: m.State.String(), Gossip: m.Addr, Peer: m.Peer, Zone: m.Zone,
 			Owned: owned[m.Name], Share: share(owned[m.Name]), Self: m.Self, Since: m.Since,
-			PolicyHash: fmt.Sprintf("%016x", m.PolicyHash), GossipKey: member.Print(m.Key), GossipKeys: member.Print(m.Keys),
+			PolicyHash: fmt.Sprintf("%016x", m.PolicyHash), GossipKey: member.Print(m.Key), GossipKeys: member.Print(m.Keys), Ring: v.ringOf(&m),
 		})
 	}
 	return answer
@@ -46,6 +46,18 @@ func (v *view) known() []cluster.Member {
 	return []cluster.Member{{
 		Name: v.cfg.NodeName, State: cluster.StateActive, Self: true, Since: v.began, PolicyHash: v.node.Policies().Hash(),
 	}}
+}
+
+// ringOf says whether a member has this node's ring.
+func (v *view) ringOf(m *cluster.Member) string {
+	agrees, told := v.member.RingOf(m.Name)
+	switch {
+	case m.Self, agrees && m.State == cluster.StateActive:
+		return "agrees"
+	case told && m.State == cluster.StateActive:
+		return "differs"
+	}
+	return "unknown"
 }
 
 // Ring implements httpapi.View.

@@ -184,8 +184,8 @@ func (v view) Members() httpapi.Members {
 	since := time.Date(2024, 1, 1, 1, 0, 0, 999, time.FixedZone("", 3600))
 	return httpapi.Members{Node: "n1", RingVersion: 3, Members: []httpapi.Member{
 		{Name: "n1", State: "active", Gossip: "127.0.0.1:7752", Peer: "127.0.0.1:7755",
-			Owned: 1365, Share: 1365.0 / 4093, Self: true, Since: since},
-		{Name: "n2", State: "left", Zone: "b", Since: since},
+			Owned: 1365, Share: 1365.0 / 4093, Ring: "agrees", Self: true, Since: since},
+		{Name: "n2", State: "left", Zone: "b", Ring: "unknown", Since: since},
 	}}
 }
 

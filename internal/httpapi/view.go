@@ -51,6 +51,10 @@ type Member struct {
 	// of all its keys, on which nodes should agree; empty without keys.
 	GossipKey  string `json:"gossip_key"`
 	GossipKeys string `json:"gossip_keys"`
+	// Ring says whether the member has the ring that the answering node has: agrees, differs, or
+	// unknown for one that has not told, or is not there. It differs for a moment when a ring
+	// changes.
+	Ring string `json:"ring"`
 	// Self marks the answering node.
 	Self bool `json:"self"`
 	// Since is when the member took its State, shown in whole seconds UTC.

@@ -96,6 +96,18 @@ func (a *agreement) lasts(now time.Time) time.Duration {
 	return 0
 }
 
+// of says whether a node has told of the ring that this one has, and whether it has told at all.
+func (a *agreement) of(node string) (agrees, told bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w := a.theirs[node]
+	return a.ring != nil && w.fingerprint == a.ring.Fingerprint, w.fingerprint != 0
+}
+
+// RingOf reports whether another member has the ring that this one has, as far as it has told:
+// not told says nothing. A moment of disagreement is normal while a ring changes.
+func (m *Member) RingOf(name string) (agrees, told bool) { return m.rings.of(name) }
+
 // Disagreement is for how long other members have seen another ring than this node does: 0
 // if none has for more than 10 s, which is normal while a ring changes.
 func (m *Member) Disagreement() time.Duration { return m.rings.lasts(time.Now()) }

@@ -119,8 +119,17 @@ func TestOthersHearOfRings(t *testing.T) {
 		return b.rings.theirs["a"].fingerprint == b.Node().Ring().Fingerprint
 	}
 	await("agreement", agreed)
+	if agrees, told := b.RingOf("a"); !agrees || !told {
+		t.Errorf("RingOf(a) = %v, %v, want agreement that was told", agrees, told)
+	}
+	if agrees, told := b.RingOf("x"); agrees || told {
+		t.Errorf("RingOf a stranger = %v, %v, want nothing", agrees, told)
+	}
 	a.view.follow(42)
 	await("disagreement", differs)
+	if agrees, told := b.RingOf("a"); agrees || !told {
+		t.Errorf("RingOf(a) = %v, %v, want disagreement that was told", agrees, told)
+	}
 	a.view.follow(a.Node().Ring().Fingerprint)
 	await("agreement again", agreed)
 }

@@ -196,11 +196,11 @@ func configCommand() *cobra.Command {
 		Use: "print", Short: "Print every setting, its value and where it came from", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			src, unknown := load(cmd.Flags(), os.Environ(), table)
-			_, wrong := src.decode()
+			cfg, wrong := src.decode()
 			if err := errors.Join(unknown, wrong); err != nil {
 				return usage(err)
 			}
-			return printSettings(cmd, src, table)
+			return printSettings(cmd, src, table, inEffect(cfg))
 		},
 	}
 	addFlags(print.Flags(), table)
@@ -208,7 +208,13 @@ func configCommand() *cobra.Command {
 	return group("config", "Look at the configuration of serve", configCheckCommand(), print)
 }
 
-func printSettings(cmd *cobra.Command, src *source, table []setting) error {
+// inEffect has what serve takes for settings that nobody gave and that have no default of
+// their own, by key.
+func inEffect(cfg *config) map[string]string {
+	return map[string]string{"node.name": cfg.NodeName, "max-memory": fmt.Sprintf("%dMiB", memoryFor(cfg)>>20)}
+}
+
+func printSettings(cmd *cobra.Command, src *source, table []setting, inEffect map[string]string) error {
 	type row struct {
 		Key    string `json:"key"`
 		Value  string `json:"value"`
@@ -220,6 +226,9 @@ func printSettings(cmd *cobra.Command, src *source, table []setting) error {
 		value := strings.Trim(fmt.Sprint(src.values.Get(s.key)), "[]")
 		if _, list := s.value.([]string); list {
 			value = strings.Join((&decoder{values: src.values}).list(s.key), ",")
+		}
+		if value == "" {
+			value = inEffect[s.key]
 		}
 		if s.secret() && value != "" {
 			value = "***"

@@ -13,22 +13,35 @@ import (
 )
 
 func demoCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "demo", Short: "Watch three real nodes hold one limit together", Args: cobra.NoArgs,
 		Long: `Starts three nodes on loopback, each a process of its own, sends real traffic
 through all of them, adds a node, kills one and replaces the rest. Every step
 prints what was admitted against what is allowed. Exit code 0 only if every
 promise held, 3 if one did not.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			asJSON, err := wantsJSON(cmd)
+			if err != nil {
+				return err
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Minute)
 			defer cancel()
-			return asExit(demo(ctx, cmd.OutOrStdout()))
+			d := &show{ctx: ctx, out: cmd.OutOrStdout()}
+			if asJSON {
+				d.out = io.Discard
+			}
+			if err = demo(d); asJSON {
+				err = errors.Join(err, output(cmd, d.whole(err), nil))
+			}
+			return asExit(err)
 		},
 	}
+	addOutput(cmd)
+	return cmd
 }
 
 // demo plays all steps. Nothing that it started is left when it returns.
-func demo(ctx context.Context, out io.Writer) (err error) {
+func demo(d *show) (err error) {
 	f, err := newFleet()
 	if f != nil {
 		defer func() { err = errors.Join(err, f.close()) }()
@@ -36,8 +49,8 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	d := &show{ctx: ctx, out: out, fleet: f}
-	fmt.Fprint(out, "bucketring: three nodes, one limit, no database\n\n")
+	d.fleet = f
+	fmt.Fprint(d.out, "bucketring: three nodes, one limit, no database\n\n")
 	for _, step := range []func() error{
 		d.startThree, d.oneKey, d.manyKeys, d.addOne, d.killOne, d.replaceAll, d.count,
 	} {
@@ -46,41 +59,11 @@ func demo(ctx context.Context, out io.Writer) (err error) {
 		}
 	}
 	if d.broken > 0 {
-		fmt.Fprintf(out, "\n%d promises did not hold\n", d.broken)
+		fmt.Fprintf(d.out, "\n%d promises did not hold\n", d.broken)
 		return &exit{code: exitDenied}
 	}
-	fmt.Fprint(out, "\nevery promise held\n")
+	fmt.Fprint(d.out, "\nevery promise held\n")
 	return nil
-}
-
-// A show is the state of a running demo.
-type show struct {
-	ctx    context.Context
-	out    io.Writer
-	fleet  *fleet
-	steps  int
-	broken int // promises that did not hold
-}
-
-// say begins a step.
-func (d *show) say(format string, args ...any) {
-	d.steps++
-	fmt.Fprintf(d.out, "%d. %s\n", d.steps, fmt.Sprintf(format, args...))
-}
-
-// tell prints a fact that nothing was promised about.
-func (d *show) tell(format string, args ...any) {
-	fmt.Fprintf(d.out, "   %s\n", fmt.Sprintf(format, args...))
-}
-
-// promise prints a fact and whether it is as it should be.
-func (d *show) promise(held bool, format string, args ...any) {
-	verdict := "ok"
-	if !held {
-		verdict = "BROKEN"
-		d.broken++
-	}
-	fmt.Fprintf(d.out, "   %-66s %s\n", fmt.Sprintf(format, args...), verdict)
 }
 
 func (d *show) startThree() error {

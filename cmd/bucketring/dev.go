@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bucketring/bucketring/transport"
 )
 
 func devCommand() *cobra.Command {
@@ -49,11 +52,12 @@ func welcome(s *server) string {
 
 func versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "version", Short: "Print version, commit, Go and protocol versions", Args: cobra.NoArgs,
+		Use: "version", Short: "Print version, commit, date, Go and protocol versions", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := thisVersion()
 			return output(cmd, v, func() string {
-				return fmt.Sprintf("bucketring %s   commit %s   %s   peer protocol %d\n", v.Version, v.Commit, v.Go, v.Wire)
+				return fmt.Sprintf("bucketring %s   commit %s   %s   %s   peer protocol %d to %d\n",
+					v.Version, v.Commit, cmp.Or(v.Date, "unknown date"), v.Go, v.WireOldest, v.Wire)
 			})
 		},
 	}
@@ -67,11 +71,14 @@ type build struct {
 	Commit  string `json:"commit"`
 	Date    string `json:"date"`
 	Go      string `json:"go"`
-	Wire    int    `json:"wire"`
+	// Wire is the latest version of the protocol between nodes that it speaks, WireOldest the
+	// first.
+	Wire       int `json:"wire"`
+	WireOldest int `json:"wire_oldest"`
 }
 
 func thisVersion() build {
-	b := build{Version: version, Commit: "unknown", Go: runtime.Version(), Wire: 1}
+	b := build{Version: version, Commit: "unknown", Go: runtime.Version(), Wire: transport.LatestWire, WireOldest: transport.OldestWire}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b

@@ -183,7 +183,9 @@ func (s *server) adminServer() *http.Server {
 	mux := http.NewServeMux()
 	guard := s.proof.guard()
 	mux.Handle("GET /metrics", httpapi.Guarded(guard, bucketring.ScopeRead|bucketring.ScopeAdmin, s.metrics.Handler()))
-	mux.Handle("/v1/admin/", httpapi.NewAdmin(httpapi.AdminConfig{Admin: s.keeper, Drainer: (*drainer)(s), Forgetter: (*forgetter)(s), Guard: guard, Logger: s.log, Top: s.top, ClearKeys: s.cfg.LogKeys}))
+	admin := httpapi.NewAdmin(httpapi.AdminConfig{Admin: s.keeper, Drainer: (*drainer)(s), Forgetter: (*forgetter)(s), Guard: guard, Logger: s.log, Top: s.top, ClearKeys: s.cfg.LogKeys})
+	mux.Handle("/v1/admin/", admin)
+	mux.Handle("/-/reload", httpapi.ReloadAlias(admin))
 	(&httpapi.Health{Checks: s.health.checks}).Register(mux)
 	for path, page := range map[string]http.HandlerFunc{
 		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,

@@ -30,6 +30,12 @@ func initKeyring(name string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
+// A keyFileMade says what init did.
+type keyFileMade struct {
+	File    string `json:"file"`
+	Written bool   `json:"written"` // or it was there, and kept
+}
+
 func keyringCommand() *cobra.Command {
 	return group("keyring", "Make the file with the cluster's secrets, and rotate its gossip keys",
 		keyringInitCommand(), keyringListCommand(),
@@ -54,18 +60,23 @@ func keyringInitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "init FILE", Short: "Make a new key file, readable by its owner only", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := wantsJSON(cmd); err != nil {
+				return err
+			}
 			if keep, _ := cmd.Flags().GetBool("keep"); keep {
 				if _, err := member.ReadKeys(args[0]); err == nil {
-					return nil
+					return output(cmd, keyFileMade{args[0], false}, func() string { return "" })
 				}
 			}
 			if err := initKeyring(args[0]); err != nil {
 				return asExit(err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s written: copy it to every node and start each with --key-file %s\n", args[0], args[0])
-			return nil
+			return output(cmd, keyFileMade{args[0], true}, func() string {
+				return fmt.Sprintf("%s written: copy it to every node and start each with --key-file %s\n", args[0], args[0])
+			})
 		},
 	}
+	addOutput(cmd)
 	cmd.Flags().Bool("keep", false, "succeed if the file exists and is good")
 	return cmd
 }

@@ -188,6 +188,7 @@ func TestPutReachesEveryNode(t *testing.T) {
 	// A row that is taken away is gone everywhere, and a reload keeps what was put.
 	put(last, "PATCH", "/v1/admin/tables/voicedub/api_keys", `{"k2":null}`)
 	put(nodes[0], "POST", "/v1/admin/reload", "")
+	put(nodes[0], "PUT", "/-/reload", "")
 	if a := nodes[0].ask(t, "/v1/take", caller("voicedub", "api_key", "k2", "method", "POST")); a.rate("Remaining") != "499" {
 		t.Errorf("take with a key that was taken away = %s, want it counted for nobody", a.text)
 	}

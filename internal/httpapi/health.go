@@ -45,6 +45,20 @@ func (h *Health) Register(mux *http.ServeMux) {
 	}
 }
 
+// ReloadAlias returns a handler for /-/reload, which tools for Prometheus know: there POST and
+// PUT are POST /v1/admin/reload of admin, the handler of NewAdmin, with all that it asks of
+// callers.
+func ReloadAlias(admin http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		alias, target := *r, *r.URL
+		target.Path, target.RawPath = "/v1/admin/reload", ""
+		if alias.URL = &target; r.Method == http.MethodPut {
+			alias.Method = http.MethodPost
+		}
+		admin.ServeHTTP(w, &alias)
+	})
+}
+
 func (h *Health) probe(live bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		status, text := h.report(live, r.URL.Query().Has("verbose"))

@@ -117,7 +117,7 @@ func TestAmbiguousChangeIsLeftToTheNextCall(t *testing.T) {
 
 func TestNotesTellWhatHasNoEffect(t *testing.T) {
 	p := parse(t, strings.Replace(before, "limit: 100,", "limit: 100, durability: replica,", 1))
-	if notes := p.Notes(); len(notes) != 1 || !strings.Contains(notes[0].Error(), `test.yaml:6:`) || !strings.Contains(notes[0].Text, `limit "day"`) {
+	if notes := p.Notes(); len(notes) != 1 || !strings.Contains(notes[0].Error(), `test.yaml:6:`) || !strings.Contains(notes[0].Text, `limit "day" adds nothing yet: a second node has a copy`) {
 		t.Errorf("Notes() = %v, want one about day", notes)
 	}
 }

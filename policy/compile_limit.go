@@ -73,7 +73,7 @@ func (c *compiler) checkKinds(doc *limitDoc, l *limit) {
 	if doc.Durability.or("") == "replica" && l.kind != bucketring.KindLevel {
 		c.p.notes = append(c.p.notes, Error{
 			File: c.file, Line: doc.Durability.Node.Line, Column: doc.Durability.Node.Column,
-			Text: "durability replica of " + c.named(l) + " has no effect yet: counters are kept by one node",
+			Text: "durability replica of " + c.named(l) + " adds nothing yet: a second node has a copy some milliseconds later in any case, and no call waits for it",
 		})
 	}
 }

@@ -40,7 +40,8 @@ type Hot struct {
 type HotKey struct {
 	// Namespace is empty for limits that came with the call.
 	Namespace string
-	// Limit is the one that answers described, as they name it.
+	// Limit is the one that answers described, as they name it; of a decision by a Step, what
+	// its door says.
 	Limit string
 	// Key is the call's, or the attributes by which the policy's limit counts. It is as the
 	// caller gave it: who shows it should ask whether that may be.
@@ -61,8 +62,13 @@ func (n *Node) saw(req *bucketring.Request, d *bucketring.Decision, stands int64
 	if req.Verb != bucketring.VerbTake || req.Namespace != "" {
 		return // takePolicy notes those itself: it knows the key
 	}
+	n.sawKey(req.Key, d, stands)
+}
+
+// sawKey is saw for a key of limits that no policy has.
+func (n *Node) sawKey(key string, d *bucketring.Decision, stands int64) {
 	if weight := n.hot.weigh(stands); weight > 0 {
-		n.hot.note(n.local.clock.now().Mono, &HotKey{Limit: d.Name, Key: req.Key}, d.Allowed, weight)
+		n.hot.note(n.local.clock.now().Mono, &HotKey{Limit: d.Name, Key: key}, d.Allowed, weight)
 	}
 }
 

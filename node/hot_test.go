@@ -24,6 +24,11 @@ type prompt interface {
 	TakeNow(now int64, req *bucketring.Request, d *bucketring.Decision) bool
 }
 
+// counter is told of decisions of steps.
+type counter interface {
+	Count(key string, d bucketring.Decision)
+}
+
 // takeNow takes at once through a door.
 func takeNow(t *testing.T, door bucketring.Limiter, req bucketring.Request) {
 	t.Helper()
@@ -61,6 +66,9 @@ func TestHotKeys(t *testing.T) {
 			mustTake(t, http, bucketring.Request{Verb: verb, Key: "c", Limits: l, Cost: 1})
 			do(t, n, callOf(verb, 1, "user", "u2", "ip", "::1"))
 		}
+		for i := range 2 { // which a step has made, and its door understands
+			grpc.(counter).Count("d", bucketring.Decision{Allowed: i > 0, LimitState: bucketring.LimitState{Name: "steps"}})
+		}
 		time.Sleep(3 * time.Second)
 		caller := `user="u 1" ip=::1`
 		got := n.Hot(10)
@@ -69,10 +77,12 @@ func TestHotKeys(t *testing.T) {
 			Taken: []node.HotKey{
 				{Namespace: "test", Limit: "calls", Key: caller, Takes: 7, Denied: 5},
 				{Limit: "inline", Key: "a", Takes: 5, Denied: 2}, {Limit: "inline", Key: "b", Takes: 4, Denied: 1},
+				{Limit: "steps", Key: "d", Takes: 2, Denied: 1},
 			},
 			Denied: []node.HotKey{
 				{Namespace: "test", Limit: "calls", Key: caller, Takes: 7, Denied: 5},
 				{Limit: "inline", Key: "a", Takes: 5, Denied: 2}, {Limit: "inline", Key: "b", Takes: 4, Denied: 1},
+				{Limit: "steps", Key: "d", Takes: 2, Denied: 1},
 			},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -172,10 +172,12 @@ func (d *door) took(req *bucketring.Request, decision *bucketring.Decision, bega
 // Now is Node.Now.
 func (d *door) Now() int64 { return d.node.Now() }
 
-// Count counts a decision that a Step has made: what its values mean only its door knows.
-func (d *door) Count(allowed bool, decision *bucketring.Decision) {
-	counted := bucketring.Decision{Allowed: allowed, LimitState: bucketring.LimitState{Allowed: allowed}, Source: decision.Source}
-	d.counts.add(&counted)
+// Count counts a decision about a key that a Step has made: what its values mean only its door
+// knows. d has Allowed, Source and, as Name, what limits.
+func (d *door) Count(key string, decision bucketring.Decision) {
+	decision.LimitState.Allowed = decision.Allowed
+	d.counts.add(&decision)
+	d.node.sawKey(key, &decision, 1)
 }
 
 // timedEach says of how many decisions that are made at once one is measured: that takes

@@ -156,7 +156,7 @@ func TestStepsAreCountedByTheirDoor(t *testing.T) {
 		bucketring.Limiter
 		Now() int64
 		TakeNow(now int64, req *bucketring.Request, d *bucketring.Decision) bool
-		Count(allowed bool, d *bucketring.Decision)
+		Count(key string, d bucketring.Decision)
 	})
 	var d bucketring.Decision
 	req := bucketring.StepRequest(addID, "k", 1)
@@ -167,7 +167,7 @@ func TestStepsAreCountedByTheirDoor(t *testing.T) {
 		t.Errorf("two steps are counted as %v, want no decision", counted)
 	}
 	for _, allowed := range []bool{true, true, false} {
-		door.Count(allowed, &d)
+		door.Count("k", bucketring.Decision{Allowed: allowed})
 	}
 	want := []node.DecisionCount{{Count: 1}, {Allowed: true, Count: 2}}
 	if got := c.nodes[0].Stats().Doors[0].Decisions; !slices.Equal(got, want) {

@@ -58,18 +58,20 @@ func (c *call) dialect(d *policy.Domain) (*rls.RateLimitResponse, error) {
 	}
 	resp := c.answer(asks)
 	c.tally(d.Name(), asks)
-	c.told(asks, resp)
+	c.told(d.Name(), asks, resp)
 	return resp, nil
 }
 
 // told tells a Limiter that counts decisions what those of its steps were.
-func (c *call) told(asks []*ask, resp *rls.RateLimitResponse) {
+func (c *call) told(domain string, asks []*ask, resp *rls.RateLimitResponse) {
 	if c.counter == nil {
 		return
 	}
 	for i, a := range asks {
 		if a.limit != nil && !a.out && !a.local {
-			c.counter.Count(resp.Statuses[i].Code == rls.RateLimitResponse_OK, &bucketring.Decision{Source: a.source})
+			c.counter.Count(keyText(a), bucketring.Decision{
+				Allowed: resp.Statuses[i].Code == rls.RateLimitResponse_OK, Source: a.source, LimitState: bucketring.LimitState{Name: domain},
+			})
 		}
 	}
 }

@@ -28,15 +28,34 @@ func counterKey(domain string, a *ask) string {
 	return string(b)
 }
 
+// keyText is what a counter belongs to within its domain, such as user=u1 path=/v1. It is for
+// people: other counters may have the same.
+func keyText(a *ask) string {
+	var room [128]byte
+	b := room[:0]
+	for i := range a.entries {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = append(append(append(b, a.entries[i].Key...), '='), sharedValue(a.entries, a.rule, i)...)
+	}
+	return string(b)
+}
+
+// sharedValue is the value of an entry, or the pattern that stands for it.
+func sharedValue(entries []policy.Entry, rule *policy.Rule, i int) string {
+	if rule != nil {
+		if pattern, ok := rule.Shared(i); ok {
+			return pattern
+		}
+	}
+	return entries[i].Value
+}
+
 // appendEntries appends keys and values. rule, if not nil, says which patterns are shared.
 func appendEntries(b []byte, entries []policy.Entry, rule *policy.Rule) []byte {
 	for i := range entries {
-		value := entries[i].Value
-		if rule != nil {
-			if pattern, ok := rule.Shared(i); ok {
-				value = pattern
-			}
-		}
+		value := sharedValue(entries, rule, i)
 		b = appendPart(b, entries[i].Key)
 		if len(value) <= maxValue {
 			b = appendPart(append(b, 0), value)

@@ -22,8 +22,9 @@ import (
 // A Counter counts decisions that steps have made, whose meaning only their door knows. It is
 // safe for concurrent use.
 type Counter interface {
-	// Count counts a decision and what d says of how it was made. It does not keep d.
-	Count(allowed bool, d *bucketring.Decision)
+	// Count counts a decision about a key, which is for people. d has Allowed, Source and, as
+	// Name, the domain.
+	Count(key string, d bucketring.Decision)
 }
 
 // Config says what a Server needs. Limiter and Policies are required.

@@ -99,11 +99,14 @@ type counting struct {
 	*counters
 	mu   sync.Mutex
 	told map[bool]int
+	keys map[string]int // with the domain before
 }
 
-func (c *counting) Count(allowed bool, d *bucketring.Decision) {
+func (c *counting) Count(key string, d bucketring.Decision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.keys[d.Name+" "+key]++
+	allowed := d.Allowed
 	if c.told[allowed]++; d.Source != bucketring.SourceReplica {
 		c.told[allowed] += 1000
 	}
@@ -118,7 +121,7 @@ func (c *counting) Take(ctx context.Context, req bucketring.Request) (bucketring
 // TestStepsAreCounted: a Limiter that counts decisions hears of those that steps make, and of
 // no others.
 func TestStepsAreCounted(t *testing.T) {
-	limiter := &counting{counters: newCounters(), told: map[bool]int{}}
+	limiter := &counting{counters: newCounters(), told: map[bool]int{}, keys: map[string]int{}}
 	limiter.set = domainSet(t)
 	s := envoyrls.New(envoyrls.Config{Limiter: limiter, Policies: func() *policy.Set { return limiter.set }}).Patient()
 	ask := func(descriptors string) {
@@ -136,5 +139,8 @@ func TestStepsAreCounted(t *testing.T) {
 	ask("leaf=b")
 	if limiter.told[true] != 2 || limiter.told[false] != 1 {
 		t.Errorf("told of %v, want 2 allowed and 1 denied", limiter.told)
+	}
+	if diff := cmp.Diff(map[string]int{"d leaf=a": 2, "d dark=a": 1}, limiter.keys); diff != "" {
+		t.Errorf("keys that it was told of (-want +got):\n%s", diff)
 	}
 }

@@ -283,10 +283,12 @@ func TestItemsWaitTogether(t *testing.T) {
 type counting struct {
 	*fake
 	allowed, denied *int
+	keys            map[string]int // with the name before
 }
 
-func (c counting) Count(allowed bool, _ *bucketring.Decision) {
-	if allowed {
+func (c counting) Count(key string, d bucketring.Decision) {
+	c.keys[d.Name+" "+key]++
+	if d.Allowed {
 		*c.allowed++
 	} else {
 		*c.denied++
@@ -294,7 +296,7 @@ func (c counting) Count(allowed bool, _ *bucketring.Decision) {
 }
 
 func TestDecisionsAreCounted(t *testing.T) {
-	w, allowed, denied := newWorld(), 0, 0
+	w, allowed, denied, keys := newWorld(), 0, 0, map[string]int{}
 	w.fail = func(key string) error {
 		if strings.HasSuffix(key, "bad") {
 			return bucketring.ErrUnavailable
@@ -302,12 +304,15 @@ func TestDecisionsAreCounted(t *testing.T) {
 		return nil
 	}
 	cfg := standard()
-	cfg.Limiter = counting{&fake{w, "a"}, &allowed, &denied}
+	cfg.Limiter = counting{&fake{w, "a"}, &allowed, &denied, keys}
 	s, full := server(cfg), item("k")
 	full.Hits = 10
 	ask(t, s, full, item("k"), item("k"), item("bad"), &pb.RateLimitReq{})
 	if allowed != 1 || denied != 2 {
 		t.Errorf("%d allowed and %d denied are counted, want 1 and 2", allowed, denied)
+	}
+	if name := item("k").GetName(); len(keys) != 1 || keys[name+" k"] != 3 {
+		t.Errorf("keys %v are counted, want k of %s 3 times", keys, name)
 	}
 	if got, want := s.Stats(), (gubernatorapi.Stats{Bad: 1, Unavailable: 1}); got != want {
 		t.Errorf("Stats = %+v, want %+v", got, want)

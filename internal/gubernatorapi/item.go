@@ -104,7 +104,9 @@ func (s *Server) tell(item *pb.RateLimitReq, resp *pb.RateLimitResp, d *bucketri
 		return
 	}
 	if s.counter != nil {
-		s.counter.Count(!a.over, d)
+		s.counter.Count(item.GetUniqueKey(), bucketring.Decision{
+			Allowed: !a.over, Source: d.Source, LimitState: bucketring.LimitState{Name: item.GetName()},
+		})
 	}
 	resp.Limit, resp.Remaining, resp.ResetTime = max(item.GetLimit(), 0), a.remaining, a.reset
 	if a.over {

@@ -73,8 +73,8 @@ type Immediate interface {
 }
 
 // New returns a server. If the Limiter is an Immediate too, items of this node's own keys
-// cost no goroutine. If it has a method Count(allowed bool, d *bucketring.Decision), it is
-// told what was decided. New panics without a Limiter.
+// cost no goroutine. If it has a method Count(key string, d bucketring.Decision), it is told
+// what was decided: d has Allowed, Source and, as Name, the name of the item. New panics without a Limiter.
 func New(cfg Config) *Server {
 	if cfg.Limiter == nil {
 		panic("gubernatorapi: New without a Limiter")

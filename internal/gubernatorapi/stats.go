@@ -41,7 +41,7 @@ func (s *Server) Stats() Stats {
 
 // A counter is a Limiter that wants to know what the values of a step mean.
 type counter interface {
-	Count(allowed bool, d *bucketring.Decision)
+	Count(key string, d bucketring.Decision)
 }
 
 // panicked counts a panic and logs where it was, at most once a second. It shows only the

@@ -3,12 +3,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"github.com/bucketring/bucketring/internal/access"
 	"github.com/bucketring/bucketring/node/member"
@@ -69,21 +68,26 @@ func withoutKeys(cfg *config) (open []string) {
 
 // A posture is what a configuration opens to whom.
 type posture struct {
-	Listeners []listener `json:"listeners"`
-	Tokens    []tokenRow `json:"tokens"`
-	Risks     []string   `json:"risks"`
+	Listeners []listener    `json:"listeners"`
+	KeyFile   string        `json:"key_file"` // empty for no secrets
+	Tokens    []tokenRow    `json:"tokens"`
+	Policies  []policyFound `json:"policies"`
+	Risks     []string      `json:"risks"`
 }
 
 type listener struct {
-	Door  string `json:"door"`
-	Addr  string `json:"addr"`
-	TLS   string `json:"tls"`
-	Proof string `json:"proof"`
+	Door string `json:"door"`
+	Addr string `json:"addr"`
+	// Loopback says that only this machine reaches it.
+	Loopback bool   `json:"loopback"`
+	TLS      string `json:"tls"`
+	Proof    string `json:"proof"`
 }
 
 // postureOf describes a configuration that was checked, with what its files hold.
-func postureOf(cfg *config, p *proofs, now time.Time) posture {
-	v := posture{Listeners: listenersIn(cfg), Tokens: []tokenRow{}, Risks: []string{}}
+func postureOf(cfg *config, f files, now time.Time) posture {
+	p := f.proofs
+	v := posture{Listeners: listenersIn(cfg), KeyFile: cfg.KeyFile, Tokens: []tokenRow{}, Policies: policiesIn(f.policies), Risks: []string{}}
 	var grants []*access.Grant
 	if p.tokens != nil {
 		grants = p.tokens.Grants()
@@ -94,6 +98,8 @@ func postureOf(cfg *config, p *proofs, now time.Time) posture {
 			v.Risks = append(v.Risks, fmt.Sprintf(format, args...))
 		}
 	}
+	risk(cfg.Policies != "" && len(v.Policies) == 0, "no policy found in %s", cfg.Policies)
+	risk(cfg.LogKeys, "--log-keys: keys of callers stand in the log")
 	risk(cfg.Insecure, "--insecure: whoever reaches gossip and peer listeners is trusted")
 	for _, door := range []struct{ name, addr string }{{"http", cfg.Listen.HTTP}, {"grpc", cfg.Listen.GRPC}} {
 		risk(exposed(door.addr) && p.tokens == nil && cfg.TLS.CA == "", "whoever reaches the %s listener may take, refund and reset", door.name)
@@ -136,9 +142,9 @@ func listenersIn(cfg *config) (all []listener) {
 		nodes, peers = "certificate of an authority", "1.3"
 	}
 	for _, l := range []listener{
-		{"http", cfg.Listen.HTTP, transport, both}, {"grpc", cfg.Listen.GRPC, transport, both},
-		{"gossip", cfg.Listen.Gossip, "none", gossip}, {"admin", cfg.Listen.Admin, transport, proof},
-		{"resp", cfg.Listen.RESP, transport, both}, {"peer", cfg.Listen.Peer, peers, nodes},
+		{"http", cfg.Listen.HTTP, !exposed(cfg.Listen.HTTP), transport, both}, {"grpc", cfg.Listen.GRPC, !exposed(cfg.Listen.GRPC), transport, both},
+		{"gossip", cfg.Listen.Gossip, !exposed(cfg.Listen.Gossip), "none", gossip}, {"admin", cfg.Listen.Admin, !exposed(cfg.Listen.Admin), transport, proof},
+		{"resp", cfg.Listen.RESP, !exposed(cfg.Listen.RESP), transport, both}, {"peer", cfg.Listen.Peer, !exposed(cfg.Listen.Peer), peers, nodes},
 	} {
 		if l.Addr != "" {
 			all = append(all, l)
@@ -149,13 +155,23 @@ func listenersIn(cfg *config) (all []listener) {
 
 func (v posture) text() string {
 	var b strings.Builder
-	cells := [][]string{{"LISTENER", "ADDRESS", "TLS", "PROOF OF IDENTITY"}}
+	cells := [][]string{{"LISTENER", "ADDRESS", "REACHED BY", "TLS", "PROOF OF IDENTITY"}}
 	for _, l := range v.Listeners {
-		cells = append(cells, []string{l.Door, l.Addr, l.TLS, l.Proof})
+		by := "others"
+		if l.Loopback {
+			by = "this machine"
+		}
+		cells = append(cells, []string{l.Door, l.Addr, by, l.TLS, l.Proof})
 	}
 	b.WriteString(columns(cells))
+	fmt.Fprintf(&b, "\nsecrets of the cluster: %s\n", cmp.Or(v.KeyFile, "none"))
 	if len(v.Tokens) > 0 {
 		b.WriteString("\n" + tokenTable(v.Tokens))
+	}
+	if len(v.Policies) > 0 {
+		b.WriteString("\n" + policyTable(v.Policies))
+	} else {
+		b.WriteString("policies: none, limits come with the calls\n")
 	}
 	b.WriteByte('\n')
 	for _, risk := range v.Risks {
@@ -165,36 +181,4 @@ func (v posture) text() string {
 		b.WriteString("no risks found\n")
 	}
 	return b.String()
-}
-
-// configCheckCommand reads all that serve would read before it starts.
-func configCheckCommand() *cobra.Command {
-	table := settings(false)
-	cmd := &cobra.Command{
-		Use: "check", Short: "Check the configuration of serve, and show what it opens to whom", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := readConfig(cmd, table)
-			if err != nil {
-				return err
-			}
-			var keys member.Keys
-			if cfg.KeyFile != "" {
-				if keys, err = member.ReadKeys(cfg.KeyFile); err != nil {
-					return usage(err)
-				}
-			}
-			p, err := openProofs(cfg, &keys, newLogger(cmd.ErrOrStderr(), cfg))
-			if err == nil {
-				err = checkExposure(cfg)
-			}
-			if err != nil {
-				return usage(err)
-			}
-			v := postureOf(cfg, p, time.Now())
-			return output(cmd, v, v.text)
-		},
-	}
-	addFlags(cmd.Flags(), table)
-	addOutput(cmd)
-	return cmd
 }

@@ -165,6 +165,12 @@ func TestAdminNoToken401(t *testing.T) {
 		if w := serve(h, showing(request("/v1/admin/policies", ""), token)); w.Code != want {
 			t.Errorf("with %q: %d %s, want %d", token, w.Code, w.Body, want)
 		}
+		if w := serve(h, showing(request("/v1/admin/top", ""), token)); w.Code != want && (want != 200 || w.Code != 501) {
+			t.Errorf("top with %q: status %d, want %d", token, w.Code, want)
+		}
+		if w := serve(httpapi.ReloadAlias(h), showing(adminRequest("PUT", "/-/reload", ""), token)); w.Code != want {
+			t.Errorf("/-/reload with %q: status %d, want %d", token, w.Code, want)
+		}
 	}
 }
 

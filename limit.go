@@ -174,6 +174,9 @@ type Limit struct {
 	// Precision is the number of decimals kept, 0 to MaxPrecision: Amount, Burst
 	// and costs count in 10^-Precision.
 	Precision uint8
+	// Durable has a call that takes from the limit answered only once a second node knows of
+	// it: a crash of one node forgets nothing. Only policies have such limits.
+	Durable bool
 	// Slack is how much of Capacity may be out in slices at once, in 1/100 %, up to
 	// MaxSlack; 0 means DefaultSlack.
 	Slack uint16

@@ -172,6 +172,20 @@ type Request struct {
 	Hinted uint64
 }
 
+// Durable reports whether the call has to be known to a second node before it is answered: it
+// takes from a durable limit, or changes a durable level.
+func (r *Request) Durable() bool {
+	if r.Verb != VerbTake && r.Verb != VerbAdd && r.Verb != VerbSet {
+		return false
+	}
+	for i := range r.Charges {
+		if c := &r.Charges[i]; c.Limit.Durable && !c.Force && (c.Cost != 0 || r.Verb == VerbSet) {
+			return true
+		}
+	}
+	return false
+}
+
 // A Charge is one limit's part in a resolved call.
 type Charge struct {
 	Limit *Limit

@@ -372,7 +372,7 @@ const maxRules = 4096
 
 // get returns the rule of a valid limit.
 func (rs *rules) get(l bucketring.Limit) *rule {
-	l.Name, l.Accuracy, l.Slack, l.Unavailable, l.TTL, l.MaxAge = "", 0, 0, 0, 0, 0 // do not matter for counting
+	l.Name, l.Accuracy, l.Slack, l.Unavailable, l.Durable, l.TTL, l.MaxAge = "", 0, 0, 0, false, 0, 0 // do not matter for counting
 	rs.mu.RLock()
 	r := rs.known[l]
 	rs.mu.RUnlock()

@@ -136,7 +136,7 @@ func (n *Node) ask(ctx context.Context, ends time.Time, to target, hash uint64, 
 func (n *Node) answered(to target, hash uint64, req *bucketring.Request, d *bucketring.Decision, sent int64) {
 	n.stats.forwarded.Add(1)
 	d.Node, d.Owner = n.cfg.Name, to.member.Name
-	d.Degraded = d.Source == bucketring.SourceReplica
+	d.Degraded = d.Degraded || d.Source == bucketring.SourceReplica
 	now := n.local.clock.now()
 	stamp(d, now, req)
 	n.seen.note(hash, req, d, now.Mono)

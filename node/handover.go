@@ -76,6 +76,7 @@ type mover struct {
 	asleep     asleep
 	guard      guard
 	lends      lends
+	waits      []*copyWait
 	borrows    borrows
 	rest       rest
 	holdings   holdings
@@ -138,6 +139,7 @@ func (m *mover) run(ctx context.Context) {
 		for _, do := range queue {
 			m.carefully(do)
 		}
+		m.carefully(m.copyAwaited)
 		if rested || m.rest.is { // it was woken, or it is time
 			m.carefully(m.beat)
 			next.Reset(untilNext(m.rest.every()))
@@ -166,6 +168,7 @@ func (m *mover) beat() {
 	m.carefully(func() { m.borrowBeat(now) })
 	copied := m.replicate(now)
 	m.carefully(func() { m.lendBeat(now) })
+	m.carefully(m.askAwaited)
 	m.watchHolders()
 	m.settleDown(now, copied)
 	m.guard.look(m.view.ring, time.Now())

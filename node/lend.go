@@ -128,9 +128,10 @@ func roomOf(req *bucketring.Request, d *bucketring.Decision) (room []lending, li
 	return room, life
 }
 
-// copiedTo notes which copy of a partition has the charges of its waiting slices. Where
-// nobody keeps copies they leave at once.
+// copiedTo notes which copy of a partition has the charges of its waiting slices, and of calls
+// that wait. Where nobody keeps copies slices leave at once.
 func (m *mover) copiedTo(part uint32, s *bucket.State, to handover.Node) {
+	m.awaitedIn(part, s, to)
 	for i := range m.lends.waiting {
 		g := &m.lends.waiting[i]
 		if g.charged.Partition != part || g.seq != 0 {
@@ -159,6 +160,7 @@ func (m *mover) has(from handover.Node, h *peerpb.Have) {
 		}
 		return
 	}
+	m.awaited(from, h)
 	for i := range m.lends.waiting {
 		g := &m.lends.waiting[i]
 		if g.slice != nil && g.charged.Partition == h.GetPart() && g.heir == from && g.seq != 0 && g.gen == h.GetGen() && g.seq == h.GetSeq() {

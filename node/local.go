@@ -28,6 +28,8 @@ type Local struct {
 	clock  *clock
 	disk   *disk
 
+	copyWithin time.Duration // how long a durable call waits for its copy
+
 	refused [ring.Partitions]refused
 	denials denials // of other nodes
 
@@ -44,7 +46,7 @@ func newLocal(cfg Config, r *ring.Ring) *Local {
 	bounds := bucket.Config{Partitions: ring.Partitions, MaxKeys: cfg.MaxKeys, MaxBytes: cfg.MaxBytes}
 	away, acting := bounds, bounds
 	away.Closed, acting.Closed, acting.Traced = true, true, true
-	l := &Local{name: cfg.Name, placer: cfg.Placer, clock: newClock(cfg.Now, cfg.Wall), own: bucket.New(bounds), acting: bucket.New(acting), steps: cfg.Steps}
+	l := &Local{name: cfg.Name, placer: cfg.Placer, clock: newClock(cfg.Now, cfg.Wall), own: bucket.New(bounds), acting: bucket.New(acting), steps: cfg.Steps, copyWithin: cfg.Budget / 5 * 4}
 	l.ring.Store(r)
 	l.sure.forever()
 	bounds.Lineage = rand.Uint64() // another one at each start
@@ -131,7 +133,10 @@ func (l *Local) Take(ctx context.Context, req bucketring.Request) (d bucketring.
 	if byID(req.Verb) {
 		return l.takeIDs(&req)
 	}
-	if l.takeFor(hash, &req, &d) || l.act(hash, &req, &d) {
+	if l.takeFor(hash, &req, &d) {
+		return d, l.secure(ctx, hash, &req, &d)
+	}
+	if l.act(hash, &req, &d) {
 		return d, nil
 	}
 	part, c := partOf(hash, &req), callOf(&req)

@@ -293,7 +293,13 @@ func (l *Local) checkInline(req *bucketring.Request) error {
 
 // take decides a call that has its limits, where its partition is.
 func (n *Node) take(ctx context.Context, hash uint64, req *bucketring.Request) (d bucketring.Decision, err error) {
-	if n.local.decide(hash, req, &d) || n.local.spend(hash, req, &d) || n.local.remember(hash, req, &d) {
+	if n.local.decide(hash, req, &d) {
+		if n.local.secure(ctx, hash, req, &d) != nil {
+			return n.fallback(n.Ring(), hash, req)
+		}
+		return d, nil
+	}
+	if n.local.spend(hash, req, &d) || n.local.remember(hash, req, &d) {
 		return d, nil
 	}
 	return n.forward(ctx, hash, req)

@@ -140,6 +140,7 @@ func (m *mover) copyWhole(p uint32, now bucket.Now) (records int) {
 	}
 	m.copies.sent[p] = copySent{to: to, gen: s.Gen}
 	m.sendCopy(to, p, true, s, now)
+	m.copiedTo(p, s, to)
 	return len(s.Records)
 }
 

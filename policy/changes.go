@@ -39,7 +39,7 @@ func (c *changes) of(l *bucketring.Limit) (*bucketring.Limit, bool) {
 // bare is a limit as counters know it.
 func bare(l *bucketring.Limit) bucketring.Limit {
 	b := *l
-	b.Name, b.Accuracy, b.Slack, b.Unavailable = "", 0, 0, 0
+	b.Name, b.Accuracy, b.Slack, b.Unavailable, b.Durable = "", 0, 0, 0, false
 	return b
 }
 

@@ -115,9 +115,35 @@ func TestAmbiguousChangeIsLeftToTheNextCall(t *testing.T) {
 	}
 }
 
-func TestNotesTellWhatHasNoEffect(t *testing.T) {
-	p := parse(t, strings.Replace(before, "limit: 100,", "limit: 100, durability: replica,", 1))
-	if notes := p.Notes(); len(notes) != 1 || !strings.Contains(notes[0].Error(), `test.yaml:6:`) || !strings.Contains(notes[0].Text, `limit "day" adds nothing yet: a second node has a copy`) {
-		t.Errorf("Notes() = %v, want one about day", notes)
+// TestDurability: levels are known to a second node unless the policy says otherwise, the others
+// if it says so; and that changes no counter.
+func TestDurability(t *testing.T) {
+	for _, tt := range []struct {
+		kind, says string
+		want       bool
+	}{
+		{"kind: level", "", true}, {"kind: level", ", durability: replica", true}, {"kind: level", ", durability: none", false},
+		{"per: 1d", "", false}, {"per: 1d", ", durability: replica", true}, {"per: 1d", ", durability: none", false},
+		{"kind: concurrency, lease: {ttl: 60s}", ", durability: replica", true}, {"kind: concurrency, lease: {ttl: 60s}", "", false},
+	} {
+		text := func(durability string) string {
+			return "apiVersion: limits/v1\nnamespace: test\nlimits:\n  - {name: one, key: [user], limit: 5, " + tt.kind + durability + "}\n"
+		}
+		p := parse(t, text(tt.says))
+		c, err := p.Resolve(&bucketring.Request{Namespace: "test", Attributes: map[string]string{"user": "u"}, Cost: 1}, policy.Facts{Now: time.Unix(1, 0), NewID: func() bucketring.ID { return bucketring.ID{1} }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := *c.Groups[0].Charges[0].Limit
+		if l.Durable != tt.want {
+			t.Errorf("%s%s is durable: %v, want %v", tt.kind, tt.says, l.Durable, tt.want)
+		}
+		change := policy.Changes((&policy.Set{}).WithPolicy(p), (&policy.Set{}).WithPolicy(parse(t, text(", durability: none"))))
+		if change == nil {
+			continue
+		}
+		if to, drop := change(&l); drop || to != nil && (to.Amount != l.Amount || to.Per != l.Per) {
+			t.Errorf("%s%s: durability changes a counter to %v, dropped: %v", tt.kind, tt.says, to, drop)
+		}
 	}
 }

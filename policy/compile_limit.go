@@ -70,12 +70,6 @@ func (c *compiler) checkKinds(doc *limitDoc, l *limit) {
 	if l.scope == scopeConnection && l.kind == bucketring.KindConcurrency {
 		c.fail(doc.Scope.Node, "%s is a concurrency limit, scope connection is for rates only", c.named(l))
 	}
-	if doc.Durability.or("") == "replica" && l.kind != bucketring.KindLevel {
-		c.p.notes = append(c.p.notes, Error{
-			File: c.file, Line: doc.Durability.Node.Line, Column: doc.Durability.Node.Column,
-			Text: "durability replica of " + c.named(l) + " adds nothing yet: a second node has a copy some milliseconds later in any case, and no call waits for it",
-		})
-	}
 }
 
 // lacks reports whether a limit has no such key, and cannot have hoped to merge it.
@@ -138,6 +132,7 @@ func (c *compiler) base(doc *limitDoc, l *limit, ids map[uint64]bool) bucketring
 	if l.kind == bucketring.KindLevel && !doc.OnUnavailable.set() {
 		b.Unavailable = bucketring.UnavailableDeny
 	}
+	b.Durable = doc.Durability.or("") == "replica" || l.kind == bucketring.KindLevel && !doc.Durability.set()
 	switch l.kind {
 	case bucketring.KindRate:
 		b.Algorithm = bucketring.Algorithm(choice(doc.Algorithm, "token_bucket", "fixed_window", "sliding_window"))

@@ -18,6 +18,7 @@ func toDef(no uint32, l *bucketring.Limit) *peerpb.Def {
 		Algorithm: uint32(l.Algorithm), Align: uint32(l.Align), Zone: l.Zone, Precision: uint32(l.Precision),
 		Amount: l.Amount, Burst: l.Burst, PerNs: int64(l.Per), TtlNs: int64(l.TTL), MaxNs: int64(l.MaxAge),
 		Unavailable: uint32(l.Unavailable), Accuracy: uint32(l.Accuracy), Slack: uint32(l.Slack),
+		Durable: l.Durable,
 	}
 }
 
@@ -33,6 +34,7 @@ func fromDef(d *peerpb.Def) bucketring.Limit {
 		Unavailable: bucketring.Unavailable(small(d.GetUnavailable())),
 		Accuracy:    bucketring.Accuracy(small(d.GetAccuracy())),
 		Slack:       uint16(min(d.GetSlack(), math.MaxUint16)),
+		Durable:     d.GetDurable(),
 	}
 }
 
@@ -42,7 +44,7 @@ func small(n uint32) uint8 { return uint8(min(n, 255)) }
 func toVerdict(item *peerpb.Item, req *bucketring.Request, d *bucketring.Decision) *peerpb.Verdict {
 	one := new(verdictOfOne)
 	v := &one.verdict
-	v.Id, v.Code, v.Source = item.GetId(), peerpb.Verdict_ALLOW, uint32(d.Source)
+	v.Id, v.Code, v.Source, v.Degraded = item.GetId(), peerpb.Verdict_ALLOW, uint32(d.Source), d.Degraded
 	if !d.Allowed {
 		v.Code = peerpb.Verdict_DENY
 	}
@@ -116,7 +118,7 @@ func tellReached(v *peerpb.Verdict, item *peerpb.Item, req *bucketring.Request, 
 // belong to it.
 func fromVerdict(v *peerpb.Verdict, req *bucketring.Request) (d bucketring.Decision, ok bool) {
 	d.Allowed = v.GetCode() == peerpb.Verdict_ALLOW
-	d.Source = bucketring.Source(small(v.GetSource()))
+	d.Source, d.Degraded = bucketring.Source(small(v.GetSource())), v.GetDegraded()
 	if byID(req.Verb) {
 		ok = hearReached(&d, v, req)
 		return d, ok

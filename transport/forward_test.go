@@ -109,7 +109,7 @@ func TestWhatALinkDoesNotCarry(t *testing.T) {
 		h := w.host("n2").start()
 		h.owner.decide = func(_ context.Context, req bucketring.Request) (bucketring.Decision, error) {
 			d := allow(req)
-			d.ResetAt, d.Degraded, d.Node, d.Owner = 1, true, "n2", "n2"
+			d.ResetAt, d.Node, d.Owner = 1, "n2", "n2"
 			return d, nil
 		}
 		p := w.pool(h)

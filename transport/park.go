@@ -1,4 +1,5 @@
-// park.go keeps calls whose partition is on its way to this node.
+// park.go keeps calls whose partition is on its way to this node, and those that wait for a
+// second node to know of them.
 
 package transport
 
@@ -20,7 +21,7 @@ const (
 )
 
 // park has a call decided once the partition is here, while the link goes on. If it
-// does not come in time, the answer names whom to ask.
+// does not come in time, the answer names whom to ask. With a nil soon it is here.
 func (l *link) park(ctx context.Context, item *peerpb.Item, req bucketring.Request, soon <-chan struct{}) {
 	patience := parkFor
 	if budget := time.Duration(item.GetBudgetNs()); budget > 0 {
@@ -29,12 +30,14 @@ func (l *link) park(ctx context.Context, item *peerpb.Item, req bucketring.Reque
 	l.waiting.Add(1)
 	l.parked.Go(func() {
 		defer l.waiting.Add(-1)
-		timer := time.NewTimer(patience)
-		defer timer.Stop()
-		select {
-		case <-soon:
-		case <-timer.C:
-		case <-ctx.Done():
+		if soon != nil {
+			timer := time.NewTimer(patience)
+			defer timer.Stop()
+			select {
+			case <-soon:
+			case <-timer.C:
+			case <-ctx.Done():
+			}
 		}
 		v := l.decideParked(ctx, item, req)
 		l.memory.store(v)

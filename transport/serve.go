@@ -286,6 +286,10 @@ func (l *link) decide(ctx context.Context, item *peerpb.Item, late time.Duration
 	if err != nil {
 		return refusal(item.GetId(), err)
 	}
+	if req.Durable() && l.waiting.Load() < maxParked {
+		l.park(ctx, item, req, nil) // it waits for another node: the others shall not
+		return nil
+	}
 	d, err := l.server.owned.Take(ctx, req)
 	var refusal *bucketring.NotOwner
 	if errors.As(err, &refusal) && refusal.Soon != nil && l.waiting.Load() < maxParked {

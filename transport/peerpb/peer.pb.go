@@ -424,6 +424,7 @@ type Def struct {
 	Unavailable   uint32                 `protobuf:"varint,12,opt,name=unavailable,proto3" json:"unavailable,omitempty"`
 	Accuracy      uint32                 `protobuf:"varint,13,opt,name=accuracy,proto3" json:"accuracy,omitempty"`
 	Slack         uint32                 `protobuf:"varint,14,opt,name=slack,proto3" json:"slack,omitempty"` // in 1/100 percent
+	Durable       bool                   `protobuf:"varint,15,opt,name=durable,proto3" json:"durable,omitempty"`
 	TtlNs         int64                  `protobuf:"zigzag64,16,opt,name=ttl_ns,json=ttlNs,proto3" json:"ttl_ns,omitempty"`
 	MaxNs         int64                  `protobuf:"zigzag64,17,opt,name=max_ns,json=maxNs,proto3" json:"max_ns,omitempty"` // from the take of a lease to its end at the latest; 0 for no such end
 	Id            uint64                 `protobuf:"fixed64,18,opt,name=id,proto3" json:"id,omitempty"`                     // tells the limits of policies apart; 0 for limits that came with the call
@@ -557,6 +558,13 @@ func (x *Def) GetSlack() uint32 {
 		return x.Slack
 	}
 	return 0
+}
+
+func (x *Def) GetDurable() bool {
+	if x != nil {
+		return x.Durable
+	}
+	return false
 }
 
 func (x *Def) GetTtlNs() int64 {
@@ -828,6 +836,7 @@ type Verdict struct {
 	Most          uint32                 `protobuf:"varint,10,opt,name=most,proto3" json:"most,omitempty"`              // index of the most restrictive of limits
 	Ids           [][]byte               `protobuf:"bytes,11,rep,name=ids,proto3" json:"ids,omitempty"`                 // those of the item's ids that exist, in its order
 	Values        []int64                `protobuf:"zigzag64,12,rep,packed,name=values,proto3" json:"values,omitempty"` // what a step has answered
+	Degraded      bool                   `protobuf:"varint,13,opt,name=degraded,proto3" json:"degraded,omitempty"`      // no second node knows of it yet, though one should
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -930,6 +939,13 @@ func (x *Verdict) GetValues() []int64 {
 		return x.Values
 	}
 	return nil
+}
+
+func (x *Verdict) GetDegraded() bool {
+	if x != nil {
+		return x.Degraded
+	}
+	return false
 }
 
 type LimitState struct {
@@ -3627,7 +3643,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\aversion\x18\x05 \x01(\x04R\aversion\x12\x12\n" +
 	"\x04wire\x18\x06 \x01(\rR\x04wire\x12\x1b\n" +
 	"\tlast_item\x18\a \x01(\x04R\blastItem\x12\x17\n" +
-	"\ato_boot\x18\b \x01(\x06R\x06toBoot\"\xa0\x03\n" +
+	"\ato_boot\x18\b \x01(\x06R\x06toBoot\"\xb4\x03\n" +
 	"\x03Def\x12\x0e\n" +
 	"\x02no\x18\x01 \x01(\rR\x02no\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
@@ -3643,10 +3659,11 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\tprecision\x18\v \x01(\rR\tprecision\x12 \n" +
 	"\vunavailable\x18\f \x01(\rR\vunavailable\x12\x1a\n" +
 	"\baccuracy\x18\r \x01(\rR\baccuracy\x12\x14\n" +
-	"\x05slack\x18\x0e \x01(\rR\x05slack\x12\x15\n" +
+	"\x05slack\x18\x0e \x01(\rR\x05slack\x12\x18\n" +
+	"\adurable\x18\x0f \x01(\bR\adurable\x12\x15\n" +
 	"\x06ttl_ns\x18\x10 \x01(\x12R\x05ttlNs\x12\x15\n" +
 	"\x06max_ns\x18\x11 \x01(\x12R\x05maxNs\x12\x0e\n" +
-	"\x02id\x18\x12 \x01(\x06R\x02idJ\x04\b\x0f\x10\x10\"\xcf\x02\n" +
+	"\x02id\x18\x12 \x01(\x06R\x02id\"\xcf\x02\n" +
 	"\x04Item\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04part\x18\x02 \x01(\rR\x04part\x12\x12\n" +
@@ -3669,7 +3686,7 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x06shadow\x18\x04 \x01(\bR\x06shadow\x12\x14\n" +
 	"\x05force\x18\x05 \x01(\bR\x05force\x12\x16\n" +
 	"\x06window\x18\x06 \x01(\x12R\x06window\x12\x0e\n" +
-	"\x02id\x18\a \x01(\fR\x02id\"\xa0\x03\n" +
+	"\x02id\x18\a \x01(\fR\x02id\"\xbc\x03\n" +
 	"\aVerdict\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x124\n" +
 	"\x04code\x18\x02 \x01(\x0e2 .bucketring.peer.v1.Verdict.CodeR\x04code\x126\n" +
@@ -3681,7 +3698,8 @@ const file_transport_peerpb_peer_proto_rawDesc = "" +
 	"\x04most\x18\n" +
 	" \x01(\rR\x04most\x12\x10\n" +
 	"\x03ids\x18\v \x03(\fR\x03ids\x12\x16\n" +
-	"\x06values\x18\f \x03(\x12R\x06values\"V\n" +
+	"\x06values\x18\f \x03(\x12R\x06values\x12\x1a\n" +
+	"\bdegraded\x18\r \x01(\bR\bdegraded\"V\n" +
 	"\x04Code\x12\t\n" +
 	"\x05ALLOW\x10\x00\x12\b\n" +
 	"\x04DENY\x10\x01\x12\x0e\n" +

@@ -130,7 +130,7 @@ type limitDoc struct {
 	OnUnavailable text      `key:"on_unavailable" words:"local allow deny" kinds:"rate concurrency level" doc:"What to answer when the counter cannot be asked. Default local, of a level deny."`
 	Accuracy      text      `key:"accuracy" words:"leased strict approx" kinds:"rate" doc:"How far nodes may answer by themselves. Default leased."`
 	Slack         text      `key:"slack" form:"percent" kinds:"rate" doc:"Part of the capacity that may be out on leases at once. Default 5%."`
-	Durability    text      `key:"durability" words:"none replica" kinds:"rate concurrency level" doc:"Whether a call waits until a second node has its copy, which none does yet: it comes some milliseconds later in any case. Default none, of a level replica."`
+	Durability    text      `key:"durability" words:"none replica" kinds:"rate concurrency level" doc:"Whether a call is answered only once a second node knows of it. Default none, of a level replica."`
 	Deny          denyDoc   `key:"deny" of:"deny" doc:"What a refusal looks like, merged over responses.deny."`
 }
 

@@ -115,6 +115,7 @@ var webCalls = map[string]webCall{
 	"GET /v1/admin/drain":                        {needs: "admin"},
 	"POST /v1/admin/leave":                       {needs: "admin", body: "x"},
 	"GET /v1/admin/top":                          {needs: "admin"},
+	"POST /v1/admin/members/{name}/forget":       {needs: "admin"},
 	"GET /v1/admin/policies":                     {needs: "admin"},
 	"PUT /v1/admin/policies/{namespace}":         {needs: "admin", body: "x"},
 	"PUT /v1/admin/overrides/{namespace}":        {needs: "admin", body: "x"},

@@ -12,6 +12,16 @@ if [ "$here" != "$made" ]; then
 	exit 0
 fi
 
+# Debian has what protoc brings along, such as duration.proto, in a package of its own.
+probe=$(mktemp -d)
+echo 'syntax = "proto3"; import "google/protobuf/duration.proto"; message M { google.protobuf.Duration d = 1; }' >"$probe/probe.proto"
+if ! protoc -I "$probe" --descriptor_set_out=/dev/null "$probe/probe.proto" 2>/dev/null; then
+	rm -rf "$probe"
+	echo "skipped: protoc $here has no google/protobuf/duration.proto here (Debian: libprotobuf-dev)"
+	exit 0
+fi
+rm -rf "$probe"
+
 generated() { grep -rl --include='*.go' '^// Code generated .* DO NOT EDIT\.$' . | LC_ALL=C sort; }
 before=$(mktemp -d)
 trap 'cp -Rp "$before/." . && rm -rf "$before"' EXIT

@@ -192,7 +192,11 @@ func (s *server) adminServer() *http.Server {
 	} {
 		mux.Handle("GET /debug/pprof/"+path, httpapi.Guarded(guard, bucketring.ScopeAdmin, page))
 	}
-	server := httpapi.Server(mux, errorLog(s.log))
+	var handler http.Handler = mux
+	if guard == nil {
+		handler = httpapi.Local(mux)
+	}
+	server := httpapi.Server(handler, errorLog(s.log))
 	server.WriteTimeout = 65 * time.Second // profiles take half a minute
 	return s.secured("admin", server)
 }

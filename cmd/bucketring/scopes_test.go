@@ -204,7 +204,7 @@ func rpcs() map[string]rpc {
 		"V1/GetRateLimits":                      {"take", gubernatorCall(1, 0)},
 		"V1/GetRateLimits back":                 {"adjust", gubernatorCall(-1, 0)},
 		"V1/GetRateLimits reset":                {"adjust", gubernatorCall(0, pb.Behavior_RESET_REMAINING)},
-		"V1/GetRateLimits look":                 {"take read", gubernatorCall(0, 0)},
+		"V1/GetRateLimits look":                 {"take", gubernatorCall(0, 0)},
 		"V1/HealthCheck": {"read", func(ctx context.Context, conn *grpc.ClientConn) error {
 			_, err := pb.NewV1Client(conn).HealthCheck(ctx, &pb.HealthCheckReq{})
 			return err

@@ -104,7 +104,7 @@ func (t *topAnswer) table(keys []topKey) string {
 		if k.Namespace != "" {
 			limit = k.Namespace + "/" + k.Limit
 		}
-		cells = append(cells, []string{printable(k.Key), limit, t.perSecond(k.Takes), t.perSecond(k.Denied)})
+		cells = append(cells, []string{printable(k.Key), printable(limit), t.perSecond(k.Takes), t.perSecond(k.Denied)})
 	}
 	return columns(cells)
 }

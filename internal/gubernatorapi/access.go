@@ -24,13 +24,12 @@ type Access struct {
 }
 
 // needs are the scopes of which one allows an item. What gives hits back is more than a
-// take; no hits at all only look.
+// take. No hits at all are not only a look: another limit, duration or algorithm changes the
+// counter, as that of Gubernator does.
 func needs(item *pb.RateLimitReq) bucketring.Scope {
 	switch {
 	case item.GetHits() < 0, has(item, pb.Behavior_RESET_REMAINING):
 		return bucketring.ScopeAdjust
-	case item.GetHits() == 0:
-		return bucketring.ScopeTake | bucketring.ScopeRead
 	}
 	return bucketring.ScopeTake
 }

@@ -13,14 +13,14 @@ import (
 func TestTopText(t *testing.T) {
 	top := topAnswer{Node: "n1", Seconds: 12.6, Clear: true, Hottest: []topKey{
 		{Namespace: "shop", Limit: "calls", Key: `user="u 1" ip=::1`, Takes: 126_000, Denied: 63},
-		{Limit: "inline", Key: "\x1b[31mred\u202e", Takes: 6},
+		{Limit: "\x1b[2Jname", Key: "\x1b[31mred\u202e", Takes: 6},
 	}}
 	const want = `n1: the last 13 s through its own doors, keys as callers gave them
 
 hottest
 KEY                   LIMIT       TAKES/S  DENIED/S
 user="u 1" ip=::1     shop/calls  10000.0  5.0
-"\x1b[31mred\u202e"   inline      0.5      0.0
+"\x1b[31mred\u202e"   "\x1b[2Jname"      0.5      0.0
 
 most denied
 no key stands out

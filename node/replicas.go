@@ -92,10 +92,11 @@ func (r *replica) take(s *bucket.State, room int64) (over int64) {
 				continue
 			}
 			r.bytes += size
-			r.records[fresh.Key] = append(all, *fresh)
+			r.records[fresh.Key] = append(all, bucket.Record{Limit: fresh.Limit, Key: fresh.Key, Marks: slices.Clone(fresh.Marks)})
 			continue
 		}
-		all[at].Limit, all[at].Marks = fresh.Limit, bucket.JoinMarks(all[at].Marks, fresh.Marks)
+		// A clone, or one mark that stays would keep those of its whole message.
+		all[at].Limit, all[at].Marks = fresh.Limit, slices.Clone(bucket.JoinMarks(all[at].Marks, fresh.Marks))
 	}
 	if over == 0 {
 		r.whole[r.wholes%wholeKept] = s.Seq
@@ -219,6 +220,9 @@ func (m *mover) replicated(from handover.Node, p uint32, full bool, c handover.C
 		r = r.after(s)
 	}
 	news := r != old || r.from != from || r.gen != uint64(c.Gen) || !m.machine.HasCopy(p)
+	if r.gen != uint64(c.Gen) { // which numbers its copies anew
+		r.whole, r.wholes = [wholeKept]uint64{}, 0
+	}
 	r.from, r.gen, r.drop = from, uint64(c.Gen), time.Time{}
 	before := r.bytes
 	m.stats.uncopied.Add(r.take(s, m.replicas.room()))

@@ -118,7 +118,7 @@ func (p *peer) send(boot uint64, m *peerpb.Msg) {
 
 // copyBytes is about the size of a message that may be large.
 func copyBytes(m *peerpb.Msg) int {
-	return len(m.GetRepls().GetChanges())
+	return len(m.GetRepls().GetChanges()) + len(m.GetRepls().GetSlotted())
 }
 
 // nextMessages returns the next messages to send.

@@ -52,6 +52,13 @@ func (t *Table) note(part uint32, b *bucket) {
 	t.changes.add(note{part: part, b: b})
 }
 
+// Note has the next Changes bring a counter along, if it exists, whether it has changed or not.
+func (t *Table) Note(c *Counter) {
+	if b := t.parts[c.Partition].find(t.hash(c.Key, c.Limit), c); b != nil {
+		t.note(c.Partition, b)
+	}
+}
+
 func (t *Table) noteID(part uint32, id bucketring.ID) {
 	if t.changes.on.Load() {
 		t.changes.add(note{part: part, id: id})

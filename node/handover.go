@@ -76,7 +76,7 @@ type mover struct {
 	asleep     asleep
 	guard      guard
 	lends      lends
-	waits      []*copyWait
+	waits      copyWaits
 	borrows    borrows
 	rest       rest
 	holdings   holdings
@@ -168,7 +168,7 @@ func (m *mover) beat() {
 	m.carefully(func() { m.borrowBeat(now) })
 	copied := m.replicate(now)
 	m.carefully(func() { m.lendBeat(now) })
-	m.carefully(m.askAwaited)
+	m.carefully(func() { m.lookAfterWaits(now, true) })
 	m.watchHolders()
 	m.settleDown(now, copied)
 	m.guard.look(m.view.ring, time.Now())
@@ -196,6 +196,7 @@ func (m *mover) setRing(r *ring.Ring) {
 			return
 		}
 		m.view = newView(r, m.self)
+		m.reheired()
 		m.step(handover.RingChanged{View: m.view})
 		m.reroute()
 		m.copies.allAgain(m)

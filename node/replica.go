@@ -66,16 +66,7 @@ func (c *copies) allAgain(m *mover) {
 // whether something has changed.
 func (m *mover) replicate(now bucket.Now) (changed bool) {
 	m.copies.relinked(m)
-	m.sendCopies() // if a panic has kept some
-	for _, c := range m.local.table.Changes(now) {
-		changed = true
-		m.local.disk.add(c.Partition, c.State)
-		if to := m.view.Without(c.Partition); to != m.self && !m.packCopy(to, c.Partition, c.State, now) {
-			m.sendCopy(to, c.Partition, false, c.State, now)
-		}
-		m.copiedTo(c.Partition, c.State, m.view.Without(c.Partition))
-	}
-	m.sendCopies()
+	changed = m.copyChanges(now)
 	records := 0
 	for range len(m.copies.todo) {
 		p := m.copies.todo[0]
@@ -97,6 +88,21 @@ func (m *mover) replicate(now bucket.Now) (changed bool) {
 		m.replicas.forget(p)
 		m.step(handover.Dropped{Part: p})
 	}
+	return changed
+}
+
+// copyChanges sends what has changed since the last time, and reports whether something has.
+func (m *mover) copyChanges(now bucket.Now) (changed bool) {
+	m.sendCopies() // if a panic has kept some
+	for _, c := range m.local.table.Changes(now) {
+		changed = true
+		m.local.disk.add(c.Partition, c.State)
+		if to := m.view.Without(c.Partition); to != m.self && !m.packCopy(to, c.Partition, c.State, now) {
+			m.sendCopy(to, c.Partition, false, c.State, now)
+		}
+		m.copiedTo(c.Partition, c.State, m.view.Without(c.Partition))
+	}
+	m.sendCopies()
 	return changed
 }
 

@@ -52,7 +52,7 @@ func (m *mover) settleDown(now bucket.Now, copied bool) {
 func (m *mover) hasToDo() bool {
 	moving := m.machine.Wanted() > 0 || m.machine.Unjoined() > 0 || m.drained != nil || len(m.copies.todo) > 0
 	doubting := m.asleep.waiting != nil || len(m.asleep.owing) > 0 || len(m.failover.doubts) > 0 || len(m.failover.acting) > 0
-	return moving || doubting || len(m.lends.waiting) > 0 || len(m.waits) > 0 || len(m.borrows.all) > 0
+	return moving || doubting || len(m.lends.waiting) > 0 || len(m.waits.of) > 0 || len(m.borrows.all) > 0
 }
 
 // every is the time between two beats.

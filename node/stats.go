@@ -257,7 +257,7 @@ func (o *outcomes) stats(all []DecisionCount, of limitName) []DecisionCount {
 
 func pathOf(d *bucketring.Decision) Path {
 	switch {
-	case d.Degraded:
+	case elsewhere(d):
 		return PathFallback
 	case d.Owner != d.Node && d.Source == bucketring.SourceOwner:
 		return PathForward

@@ -136,7 +136,7 @@ func (w *work) ask(ctx context.Context, verb bucketring.Verb, p *part) error {
 		w.node.owed.forgive(p.group.Charges)
 	}
 	d, err := w.send(ctx, verb, p, p.group.Charges)
-	if (err != nil || d.Degraded) && verb == bucketring.VerbTake && !p.mine {
+	if (err != nil || elsewhere(&d)) && verb == bucketring.VerbTake {
 		w.node.owe(w.leases(p)...) // the owner may have taken it, and its answer was lost
 	}
 	if err != nil {
@@ -150,6 +150,12 @@ func (w *work) ask(ctx context.Context, verb bucketring.Verb, p *part) error {
 	p.group.States = d.All()
 	p.group.Refused = d.Source == bucketring.SourceFallbackClosed && !d.Allowed
 	return nil
+}
+
+// elsewhere reports whether somebody else than the owner has answered, which may have counted
+// too. An owner that no second node has heard yet is degraded as well.
+func elsewhere(d *bucketring.Decision) bool {
+	return d.Degraded && d.Source != bucketring.SourceOwner
 }
 
 // invented reports whether a decision says nothing about a counter that anybody has.
@@ -232,7 +238,7 @@ func (w *work) undo(ctx context.Context, p *part) {
 	switch {
 	case p.group.Here:
 		d = w.node.local.decideOwn(p.hash, &req)
-	case p.made.Degraded && p.made.Source != bucketring.SourceReplica:
+	case elsewhere(&p.made) && p.made.Source != bucketring.SourceReplica:
 		d = w.node.shareRefund(p.hash, &req)
 	default:
 		d, err = w.node.take(ctx, p.hash, &req)

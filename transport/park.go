@@ -53,6 +53,11 @@ func (l *link) decideParked(ctx context.Context, item *peerpb.Item, req bucketri
 			v = &peerpb.Verdict{Id: item.GetId(), Code: peerpb.Verdict_UNAVAILABLE}
 		}
 	}()
+	if budget := time.Duration(item.GetBudgetNs()); budget > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, budget)
+		defer cancel()
+	}
 	d, err := l.server.owned.Take(ctx, req)
 	return l.verdict(item, &req, &d, err)
 }

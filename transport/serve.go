@@ -5,6 +5,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -286,7 +287,10 @@ func (l *link) decide(ctx context.Context, item *peerpb.Item, late time.Duration
 	if err != nil {
 		return refusal(item.GetId(), err)
 	}
-	if req.Durable() && l.waiting.Load() < maxParked {
+	if req.Durable() {
+		if l.waiting.Load() >= maxParked {
+			return refusal(item.GetId(), fmt.Errorf("%w: too many calls wait for copies", bucketring.ErrUnavailable))
+		}
 		l.park(ctx, item, req, nil) // it waits for another node: the others shall not
 		return nil
 	}

@@ -76,12 +76,23 @@ func (m *Machine) offerWidowed(p uint32) {
 // empty reports whether nothing is left here that others need.
 func (m *Machine) empty() bool {
 	for p := range m.parts {
-		pt := &m.parts[p]
-		if pt.role != RoleNone || pt.waiting() > 0 || pt.frozen.copy.Gen != 0 && !pt.frozen.acked {
+		if pt := &m.parts[p]; pt.role != RoleNone || !pt.given() {
 			return false
 		}
 	}
 	return true
+}
+
+// Given reports whether nothing of a partition is here that others need: it is not held, and
+// whoever has got it from here has said so.
+func (m *Machine) Given(p uint32) bool {
+	pt := &m.parts[p]
+	return pt.role != RoleHold && pt.role != RoleMoving && pt.given()
+}
+
+// given reports whether what was here once is known elsewhere.
+func (pt *part) given() bool {
+	return pt.waiting() == 0 && (pt.frozen.copy.Gen == 0 || pt.frozen.acked)
 }
 
 // bye answers who is leaving, if nothing from here is under way to it. The view that

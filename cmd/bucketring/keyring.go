@@ -8,12 +8,12 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/bucketring/bucketring/internal/access"
 	"github.com/bucketring/bucketring/node/member"
 )
 
@@ -110,55 +110,25 @@ func keyringStepCommand(s step) *cobra.Command {
 	}
 }
 
-// editKeyring changes a key file. Others see the old file or the new one, never a part.
-func editKeyring(name string, change func(*member.KeyFile) error) (*member.KeyFile, error) {
+// editKeyring changes a key file.
+func editKeyring(name string, change func(*member.KeyFile) error) (f *member.KeyFile, err error) {
 	if _, err := member.ReadKeys(name); err != nil {
 		return nil, err
 	}
-	real, err := filepath.EvalSymlinks(name) // a link stays one
-	if err != nil {
-		return nil, err
-	}
-	half := real + ".new" // also keeps two who change it apart
-	next, err := os.OpenFile(half, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s exists: somebody is changing the file right now, or was interrupted: remove it then", half)
-	}
-	if err != nil {
-		return nil, err
-	}
-	f, err := rewriteKeyring(name, real, next, change)
-	if err = errors.Join(err, next.Close()); err == nil {
-		err = os.Rename(half, real)
-	}
-	if err != nil {
-		return nil, errors.Join(err, os.Remove(half))
-	}
-	return f, nil
-}
-
-// rewriteKeyring writes the changed text of a key file, which is real, to next.
-func rewriteKeyring(name, real string, next *os.File, change func(*member.KeyFile) error) (*member.KeyFile, error) {
-	info, err := os.Stat(real)
-	if err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(real)
-	if err != nil {
-		return nil, err
-	}
-	f, err := member.EditKeys(name, string(text))
-	if err == nil {
-		err = change(f)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(keepOwner(next, info), next.Chmod(info.Mode().Perm())); err != nil {
-		return nil, fmt.Errorf("%s must stay its owner's: change it as that user, or as root: %w", name, err)
-	}
-	_, err = next.WriteString(f.Text())
-	return f, errors.Join(err, next.Sync())
+	err = access.Replace(name, func() ([]byte, error) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		if f, err = member.EditKeys(name, string(text)); err != nil {
+			return nil, err
+		}
+		if err := change(f); err != nil {
+			return nil, err
+		}
+		return []byte(f.Text()), nil
+	})
+	return f, err
 }
 
 // A keyring is a key file as people see it: never its keys.

@@ -24,5 +24,7 @@
 // A Tokens is safe for concurrent use. A file that is read later replaces the grants with
 // one pointer, and a bad one replaces nothing.
 //
-// Read next: grant.go, tokens.go, then file.go and edit.go.
+// Files are changed by one at a time, with [Replace], which key files go through, too.
+//
+// Read next: grant.go, tokens.go, then file.go, edit.go and replace.go.
 package access

@@ -12,9 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -44,54 +42,53 @@ func Add(path string, g Grant) (token string, err error) {
 	_, _ = rand.Read(random) // never fails
 	token = base64.RawURLEncoding.EncodeToString(random)
 	g.Sum = sha256.Sum256([]byte(token))
-	text, fresh := []byte(fileHead+"tokens: []\n"), isMissing(path)
-	if !fresh {
-		if text, err = read(path); err != nil {
-			return "", err
+	err = Replace(path, func() ([]byte, error) {
+		text := []byte(fileHead + "tokens: []\n")
+		if _, missing := os.Stat(path); !errors.Is(missing, fs.ErrNotExist) {
+			var err error
+			if text, err = read(path); err != nil {
+				return nil, err
+			}
 		}
-	}
-	next, err := edit(path, text, func(list *yaml.Node) error {
-		list.Style = 0 // one line for each field, also below a list that was empty
-		list.Content = append(list.Content, nodeOf(&g))
-		return nil
+		return edit(path, text, func(list *yaml.Node) error {
+			list.Style = 0 // one line for each field, also below a list that was empty
+			list.Content = append(list.Content, nodeOf(&g))
+			return nil
+		})
 	})
 	if err != nil {
 		return "", err
 	}
-	return token, write(path, next, fresh)
-}
-
-func isMissing(path string) bool {
-	_, err := os.Stat(path)
-	return errors.Is(err, fs.ErrNotExist)
+	return token, nil
 }
 
 // Remove takes a token out of a file by its id.
 func Remove(path, id string) error {
-	text, err := read(path)
-	if err != nil {
-		return err
-	}
-	next, err := edit(path, text, func(list *yaml.Node) error {
-		var ids []string
-		for i, item := range list.Content {
-			for j := 0; j+1 < len(item.Content); j += 2 {
-				if item.Content[j].Value != "id" {
-					continue
-				}
-				if item.Content[j+1].Value == id {
-					list.Content = append(list.Content[:i], list.Content[i+1:]...)
-					return nil
-				}
-				ids = append(ids, item.Content[j+1].Value)
-			}
+	return Replace(path, func() ([]byte, error) {
+		text, err := read(path)
+		if err != nil {
+			return nil, err
 		}
-		return fmt.Errorf("%s has no token %s%s", path, id, bucketring.Suggest(id, ids))
+		return edit(path, text, func(list *yaml.Node) error { return without(list, path, id) })
 	})
-	if err != nil {
-		return err
+}
+
+// without takes a token out of a list.
+func without(list *yaml.Node, path, id string) error {
+	var ids []string
+	for i, item := range list.Content {
+		for j := 0; j+1 < len(item.Content); j += 2 {
+			if item.Content[j].Value != "id" {
+				continue
+			}
+			if item.Content[j+1].Value == id {
+				list.Content = append(list.Content[:i], list.Content[i+1:]...)
+				return nil
+			}
+			ids = append(ids, item.Content[j+1].Value)
+		}
 	}
-	return write(path, next, false)
+	return fmt.Errorf("%s has no token %s%s", path, id, bucketring.Suggest(id, ids))
 }
 
 // edit changes the list in a text, and keeps its comments. What comes out is a good file.
@@ -108,6 +105,9 @@ func edit(path string, text []byte, change func(list *yaml.Node) error) ([]byte,
 	if err := change(top[at]); err != nil {
 		return nil, err
 	}
+	for _, item := range top[at].Content {
+		scopesLast(item)
+	}
 	var b bytes.Buffer
 	enc := yaml.NewEncoder(&b)
 	enc.SetIndent(2)
@@ -116,6 +116,18 @@ func edit(path string, text []byte, change func(list *yaml.Node) error) ([]byte,
 	}
 	_, err := Parse(path, b.Bytes())
 	return b.Bytes(), err
+}
+
+// scopesLast moves the scopes of a token behind what narrows it: a copy of the file that is
+// cut lacks them, which is an error, and never its namespaces or its end alone.
+func scopesLast(item *yaml.Node) {
+	for i := 0; i+1 < len(item.Content); i += 2 {
+		if item.Content[i].Value == "scopes" {
+			scopes := slices.Clone(item.Content[i : i+2])
+			item.Content = append(slices.Delete(item.Content, i, i+2), scopes...)
+			return
+		}
+	}
 }
 
 // nodeOf writes a token.
@@ -136,38 +148,12 @@ func nodeOf(g *Grant) *yaml.Node {
 	}
 	put("id", text(g.ID))
 	put("sha256", text(hex.EncodeToString(g.Sum[:])))
-	put("scopes", list(g.Scopes.Names()))
 	if len(g.Namespaces) > 0 {
 		put("namespaces", list(g.Namespaces))
 	}
 	if !g.Expires.IsZero() {
 		put("expires", text(g.Expires.UTC().Format(time.RFC3339)))
 	}
+	put("scopes", list(g.Scopes.Names()))
 	return n
-}
-
-// write replaces a file at once, so that nobody reads half of it. A new one is for its owner
-// alone; an older one keeps its mode.
-func write(path string, text []byte, fresh bool) (err error) {
-	mode := fs.FileMode(0o600)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+strings.TrimPrefix(filepath.Base(path), ".")+".*")
-	if err != nil {
-		return fmt.Errorf("tokens file: %w", err)
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil && fresh {
-		err = os.Link(f.Name(), path) // fails if another one was made meanwhile
-		_ = os.Remove(f.Name())       // the link stays
-	} else if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // of no use
-		return fmt.Errorf("tokens file: %w", err)
-	}
-	return nil
 }

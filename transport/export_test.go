@@ -64,8 +64,20 @@ func (s *PeerServer) Dialers() int {
 	return len(s.memory)
 }
 
-func (id *Identity) ServerTLS() *tls.Config            { return id.server() }
-func (id *Identity) ClientTLS(peer string) *tls.Config { return id.client(peer) }
+func (id *Identity) ServerTLS() *tls.Config { return id.server() }
+
+func (id *Identity) ClientTLS(peer string) *tls.Config {
+	cfg, _ := id.client(peer)
+	return cfg
+}
+
+// Claim is what a caller that shows its certificate sends along, and ClaimName its name.
+func (id *Identity) Claim() string {
+	_, claim := id.client("any")
+	return string(claim)
+}
+
+const ClaimName = claimName
 
 // Expire makes the certificate as old as it is when a new one is due.
 func (id *Identity) Expire() {

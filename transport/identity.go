@@ -25,9 +25,11 @@ const (
 // An Identity proves to peers which node this is. Whoever has the cluster's
 // secret has the key of its certificate authority: all nodes derive the same one
 // and mint their own short-lived certificates, so no file is passed around. Sites that have
-// authorities of their own give certificates instead.
+// authorities of their own give certificates instead; that they know the secret, nodes
+// prove apart from them.
 type Identity struct {
-	given func() Proof // nil for one that mints
+	given  func() Proof // nil for one that mints
+	secret []byte       // of one that is given: makes claims
 
 	node string
 	ca   *x509.Certificate
@@ -68,8 +70,14 @@ type Proof struct {
 
 // NewGivenIdentity returns the identity of a node whose certificate comes from elsewhere.
 // given is asked at each handshake, from many goroutines, so certificates can be replaced:
-// links that are there go on.
-func NewGivenIdentity(given func() Proof) *Identity { return &Identity{given: given} }
+// links that are there go on. secret, at least 16 bytes that all nodes and nobody else have,
+// is for this use alone: certificates of the same authorities are not enough to be a node.
+func NewGivenIdentity(secret []byte, given func() Proof) (*Identity, error) {
+	if len(secret) < 16 {
+		return nil, fmt.Errorf("transport: secret for given certificates has %d bytes, at least 16 are needed", len(secret))
+	}
+	return &Identity{given: given, secret: secret}, nil
+}
 
 // authorities are those whose certificates are believed now.
 func (id *Identity) authorities() *x509.CertPool {
@@ -151,10 +159,25 @@ func (id *Identity) server() *tls.Config {
 	return listener
 }
 
-// client is the TLS configuration for dialing the node named peer, for one session.
-func (id *Identity) client(peer string) *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13, RootCAs: id.authorities(), ServerName: peer,
+// client is the TLS configuration for dialing the node named peer, for one session, and what
+// proves to it that this node knows the secret. Both are of the same certificate, also when
+// it is replaced meanwhile; there is no claim where the certificate is proof enough.
+func (id *Identity) client(peer string) (*tls.Config, claim) {
+	cfg := &tls.Config{
+		MinVersion: tls.VersionTLS13, RootCAs: id.pool, ServerName: peer,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return id.certificate() },
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if !NamesNode(state.PeerCertificates[0], peer) {
+				return fmt.Errorf("transport: certificate is not that of node %q", peer)
+			}
+			return nil
+		},
 	}
+	if id.given == nil {
+		return cfg, ""
+	}
+	now := id.given()
+	cfg.RootCAs = now.Authorities
+	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return now.Certificate, nil }
+	return cfg, id.claim(now.Certificate.Certificate[0])
 }

@@ -183,6 +183,9 @@ func TestSecretThatIsTooShort(t *testing.T) {
 	if _, err := transport.NewIdentity(make([]byte, 16), "n1"); err != nil {
 		t.Errorf("NewIdentity with a secret of 16 bytes = %v", err)
 	}
+	if _, err := transport.NewGivenIdentity(make([]byte, 15), nil); err == nil {
+		t.Errorf("NewGivenIdentity with a secret of 15 bytes succeeded")
+	}
 }
 
 // TestCertificateIsRenewed: nodes run longer than their certificates.
@@ -222,8 +225,19 @@ func (s *site) show(t *testing.T, secret, node string) {
 	s.current.Store(&transport.Proof{Certificate: cert, Authorities: identity(t, secret, node).ClientTLS(node).RootCAs})
 }
 
-func (s *site) identity() *transport.Identity {
-	return transport.NewGivenIdentity(func() transport.Proof { return *s.current.Load() })
+// identity is that of a node which knows the secret of its cluster.
+func (s *site) identity(t *testing.T, secret string) *transport.Identity {
+	t.Helper()
+	return given(t, secret, func() transport.Proof { return *s.current.Load() })
+}
+
+func given(t *testing.T, secret string, proof func() transport.Proof) *transport.Identity {
+	t.Helper()
+	id, err := transport.NewGivenIdentity([]byte(secret), proof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 // Certificates that come from elsewhere are held to the same rules, and those of the next
@@ -231,7 +245,7 @@ func (s *site) identity() *transport.Identity {
 func TestGivenCertificates(t *testing.T) {
 	var server, dialer site
 	server.show(t, ourSecret, "n2")
-	addr, o, end := secured(t, server.identity())
+	addr, o, end := secured(t, server.identity(t, ourSecret))
 	for _, step := range []struct {
 		name         string
 		secret, node string // of the dialer
@@ -243,16 +257,16 @@ func TestGivenCertificates(t *testing.T) {
 		{"its node again", ourSecret, "n1", true},
 	} {
 		dialer.show(t, step.secret, step.node)
-		if err := askAs(t, dialer.identity(), "n2", addr); (err == nil) != step.good {
+		if err := askAs(t, dialer.identity(t, ourSecret), "n2", addr); (err == nil) != step.good {
 			t.Errorf("a certificate of %s: %v, want it to be good: %v", step.name, err, step.good)
 		}
 	}
 	server.show(t, otherSecret, "n2") // both move on to another authority
-	if err := askAs(t, dialer.identity(), "n2", addr); err == nil {
+	if err := askAs(t, dialer.identity(t, ourSecret), "n2", addr); err == nil {
 		t.Error("a node of the old authority is let in by the new one")
 	}
 	dialer.show(t, otherSecret, "n1")
-	if err := askAs(t, dialer.identity(), "n2", addr); err != nil {
+	if err := askAs(t, dialer.identity(t, ourSecret), "n2", addr); err != nil {
 		t.Errorf("after both have moved on: %v", err)
 	}
 	if s := end(); s.Strangers == 0 || s.Decided+s.Repeated != 3 || o.total() == 0 { // the dialer begins to count anew each time

@@ -78,9 +78,13 @@ func (p *peer) run(ctx context.Context) {
 // dial makes a connection for one session. It is not used again: gRPC would go
 // on dialing by itself, at its own pace.
 func (p *peer) dial() (*grpc.ClientConn, error) {
-	creds := insecure.NewCredentials()
+	security := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 	if p.cfg.Identity != nil {
-		creds = credentials.NewTLS(p.cfg.Identity.client(p.target.Name))
+		cfg, claim := p.cfg.Identity.client(p.target.Name)
+		security[0] = grpc.WithTransportCredentials(credentials.NewTLS(cfg))
+		if claim != "" {
+			security = append(security, grpc.WithPerRPCCredentials(claim))
+		}
 	}
 	dial := p.cfg.Dial
 	if dial == nil {
@@ -92,12 +96,12 @@ func (p *peer) dial() (*grpc.ClientConn, error) {
 			return conn, err
 		}
 	}
-	return grpc.NewClient("passthrough:///"+p.target.Addr,
-		grpc.WithTransportCredentials(creds), grpc.WithContextDialer(dial),
+	return grpc.NewClient("passthrough:///"+p.target.Addr, append(security,
+		grpc.WithContextDialer(dial),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxFrame)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: probeAfter, Timeout: probeWithin}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: greetWithin}),
-	)
+	)...)
 }
 
 // session is one link from its beginning to its end.

@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
-	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/bucketring/bucketring"
@@ -62,6 +61,9 @@ func (s *PeerServer) GRPC() *grpc.Server {
 	opts := append(bounds(maxFrame), grpc.KeepaliveParams(keepalive.ServerParameters{Time: probeAfter, Timeout: probeWithin}))
 	if s.cfg.Identity != nil {
 		opts = append(opts, grpc.Creds(doorman{credentials.NewTLS(s.cfg.Identity.server()), &s.strangers}))
+		if s.cfg.Identity.given != nil {
+			opts = append(opts, s.claims()...)
+		}
 	}
 	g := grpc.NewServer(opts...)
 	peerpb.RegisterPeerServer(g, s)
@@ -157,7 +159,8 @@ func (s *PeerServer) receive(stream grpc.BidiStreamingServer[peerpb.Frame, peerp
 }
 
 // admit checks who dials. With certificates the name in it must be the one in
-// the hello: being a peer is a matter of listener and certificate alone.
+// the hello: being a peer is a matter of listener and certificate alone, and of a claim if
+// the certificate is given.
 func (s *PeerServer) admit(ctx context.Context, hello *peerpb.Hello) error {
 	switch {
 	case hello == nil || hello.GetNode() == "":
@@ -171,10 +174,7 @@ func (s *PeerServer) admit(ctx context.Context, hello *peerpb.Hello) error {
 	case s.cfg.Identity == nil:
 		return nil
 	}
-	p, _ := grpcpeer.FromContext(ctx)
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.VerifiedChains) == 0 ||
-		info.State.PeerCertificates[0].VerifyHostname(hello.GetNode()) != nil {
+	if leaf := leafOf(ctx); leaf == nil || !NamesNode(leaf, hello.GetNode()) {
 		return status.Errorf(codes.PermissionDenied, "transport: certificate is not that of node %q", hello.GetNode())
 	}
 	return nil

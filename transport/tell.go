@@ -13,8 +13,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/bucketring/bucketring/transport/peerpb"
@@ -147,13 +145,13 @@ func recoverHear(panics *atomic.Int64, err *error) {
 	}
 }
 
-// admitTeller wants a certificate of the cluster, if there are certificates.
+// admitTeller wants a certificate of the cluster, if there are certificates. The claim that a
+// given one needs was checked before.
 func (s *PeerServer) admitTeller(ctx context.Context) error {
 	if s.cfg.Identity == nil {
 		return nil
 	}
-	p, _ := grpcpeer.FromContext(ctx)
-	if info, ok := p.AuthInfo.(credentials.TLSInfo); !ok || len(info.State.VerifiedChains) == 0 {
+	if leafOf(ctx) == nil {
 		return status.Error(codes.PermissionDenied, "transport: no certificate of this cluster")
 	}
 	return nil

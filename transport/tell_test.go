@@ -31,6 +31,12 @@ func (e *ears) told(n transport.Notice) error {
 	return e.err
 }
 
+func (e *ears) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.heard)
+}
+
 // listening makes the host, which has not started, hear notices.
 func (h *host) listening(told func(transport.Notice) error) *host {
 	h.cfg.Told = told

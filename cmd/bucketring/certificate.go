@@ -139,6 +139,9 @@ func (files tlsConfig) isOf(node string, now transport.Proof) error {
 	if err != nil {
 		return err
 	}
+	if !transport.NamesNode(leaf, node) {
+		return fmt.Errorf("%s %s is of no use to node %s: it needs the node's name among its DNS names, and a wildcard is none", files.settings[0], files.Cert, node)
+	}
 	between := x509.NewCertPool()
 	for _, der := range now.Certificate.Certificate[1:] {
 		if c, err := x509.ParseCertificate(der); err == nil {

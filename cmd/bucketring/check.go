@@ -62,6 +62,9 @@ func readFiles(cmd *cobra.Command, cfg *config) (f files, err error) {
 	// One after the other, so that an error of the first hides none of the second.
 	tokens, pair, log := *cfg, *cfg, newLogger(cmd.ErrOrStderr(), cfg)
 	tokens.TLS, pair.TokensFile = tlsConfig{}, ""
+	if err != nil { // nothing is proved without the keys, which is said once
+		tokens.PeerTLS, pair.PeerTLS = tlsConfig{}, tlsConfig{}
+	}
 	f.proofs, err = openProofs(&tokens, &keys, log)
 	failed(err)
 	certificate, err := openProofs(&pair, &keys, log)

@@ -100,6 +100,9 @@ func (d *decoder) peerPair() tlsConfig {
 	if n := len(files.Cert) * len(files.Key) * len(files.CA); n == 0 && files.Cert+files.Key+files.CA != "" {
 		d.fail("tls.peer-cert", "tls.peer-cert, tls.peer-key and tls.peer-ca must all be given, or all be empty for certificates that nodes mint from the key file")
 	}
+	if files.Cert != "" && d.text("key-file") == "" {
+		d.fail("tls.peer-cert", "whoever has a certificate of tls.peer-ca could pass for a node: nodes prove by the cluster's secret that they are some, so %s", cureKeys)
+	}
 	return files
 }
 

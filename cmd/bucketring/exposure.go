@@ -139,7 +139,7 @@ func listenersIn(cfg *config) (all []listener) {
 		nodes, gossip, peers = "certificate of the cluster", "key of the cluster", "1.3"
 	}
 	if cfg.PeerTLS.Cert != "" {
-		nodes, peers = "certificate of an authority", "1.3"
+		nodes, peers = "certificate of an authority and secret of the cluster", "1.3"
 	}
 	for _, l := range []listener{
 		{"http", cfg.Listen.HTTP, !exposed(cfg.Listen.HTTP), transport, both}, {"grpc", cfg.Listen.GRPC, !exposed(cfg.Listen.GRPC), transport, both},

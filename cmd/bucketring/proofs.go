@@ -72,7 +72,13 @@ func openProofs(cfg *config, keys *member.Keys, log *slog.Logger) (*proofs, erro
 		if p.peers, err = openPair(cfg.PeerTLS, cfg.NodeName); err != nil {
 			return nil, err
 		}
-		keys.Own = transport.NewGivenIdentity(p.peers.proof)
+		secret, err := keys.Derive("bucketring proofs of peers 1")
+		if err != nil {
+			return nil, err
+		}
+		if keys.Own, err = transport.NewGivenIdentity(secret, p.peers.proof); err != nil {
+			return nil, err
+		}
 		p.add("peer_certificate", p.peers.Reload, cfg.PeerTLS.Cert, cfg.PeerTLS.Key, cfg.PeerTLS.CA)
 	}
 	return p, nil

@@ -24,12 +24,15 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	grpctls "google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/client"
 	"github.com/bucketring/bucketring/internal/access"
 	"github.com/bucketring/bucketring/transport/limitpb"
+	"github.com/bucketring/bucketring/transport/peerpb"
 )
 
 // A testCA signs certificates.
@@ -402,9 +405,46 @@ func TestPeerCertificatesOfASite(t *testing.T) {
 	eventually(t, "a node without a certificate of the authority is refused", func() bool {
 		return metric(t, nodes[0], "bucketring_peer_refused_total")+metric(t, nodes[1], "bucketring_peer_refused_total") > 0
 	})
-	cert, key := ca.sign(t, t.TempDir(), 3, until, "n4")
-	out, err := exec.Command("bucketring", append([]string{"config", "check", "--node-name", "n5", "--tls-peer-cert", cert, "--tls-peer-key", key, "--tls-peer-ca", ca.file}, shared...)...).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "is of no use to node n5") {
-		t.Errorf("a certificate of another node: %v: %s", err, out)
+	for _, named := range []string{"shop", "n2"} { // also one that a node could have
+		cert, key := ca.sign(t, t.TempDir(), 3, until, named)
+		wantNoPeer(t, nodes[0], ca.believing(t, cert, key))
+	}
+	for _, other := range []string{"n4.zone", "*.zone"} {
+		cert, key := ca.sign(t, t.TempDir(), 4, until, other)
+		out, err := exec.Command("bucketring", append([]string{"config", "check", "--node-name", "n5.zone", "--tls-peer-cert", cert, "--tls-peer-key", key, "--tls-peer-ca", ca.file}, shared...)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "is of no use to node n5.zone") {
+			t.Errorf("a certificate of %s: %v: %s", other, err, out)
+		}
+	}
+}
+
+// A key file that cannot be read is one problem, not another one of the certificate too.
+func TestPeerCertificateWithoutItsKeyFile(t *testing.T) {
+	t.Parallel()
+	ca, missing := newCA(t), filepath.Join(t.TempDir(), "missing.key")
+	cert, key := ca.sign(t, t.TempDir(), 1, time.Now().Add(time.Hour), "n1")
+	out, err := exec.Command("bucketring", "config", "check", "--node-name", "n1", "--tls-peer-cert", cert, "--tls-peer-key", key, "--tls-peer-ca", ca.file, "--key-file", missing).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "missing.key does not exist") || strings.Contains(string(out), "bytes") {
+		t.Errorf("config check: %v: %s, want the missing file alone", err, out)
+	}
+}
+
+// wantNoPeer brings a notice to a node, as somebody with a good certificate and without the
+// cluster's secret.
+func wantNoPeer(t *testing.T, n *testNode, cfg *tls.Config) {
+	t.Helper()
+	cfg.ServerName = n.name
+	conn, err := grpc.NewClient(n.at("peer"), grpc.WithTransportCredentials(grpctls.NewTLS(cfg)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stream, err := peerpb.NewPeerClient(conn).Tell(t.Context())
+	if err == nil {
+		_ = stream.Send(&peerpb.Piece{Kind: "forget", Name: "n2", Last: true}) // the answer says what was wrong
+		_, err = stream.CloseAndRecv()
+	}
+	if status.Code(err) != codes.PermissionDenied {
+		t.Errorf("Tell = %v, want %v", err, codes.PermissionDenied)
 	}
 }

@@ -300,3 +300,26 @@ func TestChangesOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestNote: a counter that has not changed is brought along once, as it is; one that there is
+// not, or of a partition that is away, is not.
+func TestNote(t *testing.T) {
+	table := bucket.New(bucket.Config{Partitions: 2})
+	table.TrackChanges(true)
+	c := counterOf(shapes()[0], "a")
+	table.Take(c, noon, 3)
+	if got := table.Changes(noon); len(got) != 1 {
+		t.Fatalf("%d partitions have changed, want 1", len(got))
+	}
+	other := counterOf(shapes()[0], "b")
+	table.Note(&c)
+	table.Note(&c)
+	table.Note(&other)
+	got := table.Changes(noon)
+	if len(got) != 1 || len(got[0].State.Records) != 1 || got[0].State.Records[0].Key != "a" {
+		t.Fatalf("changes after Note = %+v, want counter a once", got)
+	}
+	if got := table.Changes(noon); len(got) != 0 {
+		t.Errorf("changes after that = %+v, want none", got)
+	}
+}

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -44,6 +45,11 @@ func TestSimDurable(t *testing.T) {
 func (w *simWorld) durableCluster() {
 	w.Helper()
 	w.cluster(3)
+	w.setDurablePolicy()
+}
+
+func (w *simWorld) setDurablePolicy() {
+	w.Helper()
 	p, err := policy.Parse("durable.yaml", []byte(durablePolicy), policy.Options{})
 	if err != nil {
 		w.Fatal(err)
@@ -161,4 +167,55 @@ func TestSimDurableCut(t *testing.T) {
 			w.expectKnown(user, books[user])
 		}
 	})
+}
+
+// A partition is on its way to a new node, and the one that gives it dies before it has arrived:
+// calls that were counted last are not answered as known.
+func TestSimDurableMove(t *testing.T) {
+	simulate(t, func(w *simWorld) {
+		w.durableCluster()
+		users, giver := keysOf("user:", 100), w.node(1)
+		books := make(map[string]*durableBook, len(users))
+		for _, user := range users {
+			books[user] = &durableBook{}
+		}
+		given := giver.s.node.Stats().Moves.Frozen
+		w.launch("n4", 4)
+		ctx, cancel := context.WithCancel(context.Background())
+		var calling sync.WaitGroup
+		for _, user := range users {
+			calling.Go(func() { giver.callAlone(ctx, user, books[user]) })
+		}
+		w.within(10*time.Second, "the first partition is given away", func() error {
+			if giver.s.node.Stats().Moves.Frozen == given {
+				return errors.New("none is")
+			}
+			return nil
+		})
+		w.net.cutOff(1, 4)
+		time.Sleep(time.Duration(w.rand.Int64N(int64(15 * time.Millisecond))))
+		giver.crash(true)
+		cancel()
+		calling.Wait()
+		w.awaitRest(20 * time.Second)
+		w.setDurablePolicy() // of the new one, too
+		for _, user := range users {
+			w.expectKnown(user, books[user])
+		}
+	})
+}
+
+// callAlone takes at one node, all the time.
+func (n *simNode) callAlone(ctx context.Context, user string, b *durableBook) {
+	for ctx.Err() == nil {
+		within, cancel := context.WithTimeout(ctx, time.Second)
+		d, err := n.door.Take(within, bucketring.Request{Namespace: "durable", Attributes: map[string]string{"user": user}, Cost: 1})
+		cancel()
+		if err != nil || d.Degraded || !d.Allowed || n.dead.Load() {
+			b.unknown++
+		} else {
+			b.passed++
+		}
+		time.Sleep(time.Millisecond)
+	}
 }

@@ -313,7 +313,9 @@ func (s *server) join(ctx context.Context) error {
 	if d := s.doors; d.grpc != nil && (at.Peer == "" || member.IsLoopback(at.Peer) || !member.IsLoopback(d.grpc.Addr().String())) {
 		at.API = portOf(d.grpc.Addr()) // else nobody elsewhere could reach it
 	}
-	return s.member.Join(ctx, at)
+	err := s.member.Join(ctx, at)
+	s.memory.changed() // a ring that came before the end of that told of members that nobody could ask for yet
+	return err
 }
 
 // policyStats is the state of the policies, for metrics.

@@ -104,3 +104,16 @@ type Guard interface {
 	// another tenant, become others that nobody has made.
 	Reveal(ctx context.Context, ids []string) ([]string, error)
 }
+
+// Permit asks a Guard whether the caller of ctx may make the request. Ids in it become those
+// that a Limiter knows. A nil guard lets everybody make all of them. The error is one of May.
+func (r *Request) Permit(ctx context.Context, g Guard) (err error) {
+	if g == nil {
+		return nil
+	}
+	if len(r.IDs) > 0 {
+		r.IDs, err = g.Reveal(ctx, r.IDs)
+		return err
+	}
+	return g.May(ctx, r.Needs(), r.Namespace)
+}

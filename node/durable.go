@@ -145,6 +145,7 @@ func (m *mover) copyAwaited() {
 	m.stir(now)
 	m.copyChanges(now)
 	m.lookAfterWaits(now, false)
+	again := false
 	for _, of := range ws.of {
 		for _, w := range of {
 			if w.seq != 0 {
@@ -153,8 +154,11 @@ func (m *mover) copyAwaited() {
 			for i := range w.counters { // a beat was between the charge and the wait
 				m.local.table.Note(&w.counters[i])
 			}
-			ws.goOn(m, copyPace)
+			again = true
 		}
+	}
+	if again {
+		ws.goOn(m, copyPace)
 	}
 }
 

@@ -78,15 +78,8 @@ func (a *admittedStream) Context() context.Context { return a.ctx }
 
 // may reports whether the caller of ctx may make a request. Ids in it become those that the
 // limiter knows.
-func (s *Server) may(ctx context.Context, req *bucketring.Request) (err error) {
-	if s.guard == nil {
-		return nil
-	}
-	if len(req.IDs) > 0 {
-		req.IDs, err = s.guard.Reveal(ctx, req.IDs)
-		return err
-	}
-	return s.guard.May(ctx, req.Needs(), req.Namespace)
+func (s *Server) may(ctx context.Context, req *bucketring.Request) error {
+	return req.Permit(ctx, s.guard)
 }
 
 // hide makes ids in a decision those that the caller of ctx may know.

@@ -74,15 +74,8 @@ func (f *face) guarded(to route) http.HandlerFunc {
 
 // may reports whether the caller may make a request. Ids in it become those that the Limiter
 // knows.
-func (h *Handler) may(ctx context.Context, req *bucketring.Request) (err error) {
-	if h.guard == nil {
-		return nil
-	}
-	if len(req.IDs) > 0 {
-		req.IDs, err = h.guard.Reveal(ctx, req.IDs)
-		return err
-	}
-	return h.guard.May(ctx, req.Needs(), req.Namespace)
+func (h *Handler) may(ctx context.Context, req *bucketring.Request) error {
+	return req.Permit(ctx, h.guard)
 }
 
 // hide makes ids in a decision those that the caller may know.

@@ -34,7 +34,8 @@ type LimitState struct {
 	// NextAfter is the time until there is one token more than Remaining; 0 if
 	// nothing is used or no time brings one.
 	NextAfter time.Duration
-	// Window tells windows of a counter apart, for refunds; 0 for what has none.
+	// Window tells windows of a counter apart, for refunds; those of a level begin with each
+	// set. It is 0 for what has none.
 	Window int64
 	// Repeated says that a take with a Token found its lease or reservation made
 	// already: it is not this take's to give back.

@@ -25,7 +25,7 @@ type Op struct {
 	// With an ID and an N of 0, a take or peek of a rate is denied where one token
 	// would be: it is charged afterwards.
 	ID bucketring.ID
-	// Window is for a refund of a windowed rate: it gives back in this window only
+	// Window is for a refund of a windowed rate or a level: it gives back in this window only
 	// (Result.Window); 0 is the present one.
 	Window int64
 	// Version orders VerbSet; 0 is above the last one.
@@ -59,7 +59,8 @@ type Result struct {
 	Reset     time.Duration // until the counter is unused again; 0 if no time brings that
 	Retry     time.Duration // until n would fit; 0 if it does, else maybe bucketring.Never
 	Next      time.Duration // until there is one token more than Remaining; 0 if no time brings one
-	// Window tells the windows of a rate apart; of a sliding window it is the slot.
+	// Window tells the windows of a rate apart; of a sliding window it is the slot, of a level
+	// the time between two sets.
 	// It is 0 for what has none.
 	Window int64
 	// Repeated says that a take found its lease or reservation made already, and

@@ -11,6 +11,10 @@ import (
 // A level is the number, and the version and value of its last set.
 type level struct{ n, version, base int64 }
 
+// window tells the times between two sets apart, and is not 0: what was taken before a set is
+// not given back after it.
+func (l *level) window() int64 { return l.version + 1 } // after the last version there is no other
+
 // step is one call at a level. What lowers it stops at 0, and a set is the truth
 // of the application: it may be above the amount.
 func (l *level) step(r *rule, op *Op, res *Result) {
@@ -29,7 +33,9 @@ func (l *level) step(r *rule, op *Op, res *Result) {
 			after.n += min(n, math.MaxInt64-l.n)
 		}
 	case bucketring.VerbRefund:
-		after.n = max(l.n-op.N, 0)
+		if op.Window == 0 || op.Window == l.window() {
+			after.n = max(l.n-op.N, 0)
+		}
 	case bucketring.VerbSettle:
 		after.n = max(l.n+min(op.N, math.MaxInt64-l.n), 0)
 	case bucketring.VerbReset:
@@ -43,7 +49,7 @@ func (l *level) step(r *rule, op *Op, res *Result) {
 			after = level{max(op.N, 0), version, max(op.N, 0)}
 		}
 	}
-	res.Used, res.Remaining = after.n, max(r.capacity-after.n, 0)
+	res.Used, res.Remaining, res.Window = after.n, max(r.capacity-after.n, 0), after.window()
 	if op.Verb != bucketring.VerbPeek {
 		*l = after
 	}

@@ -394,8 +394,8 @@ func TestLevelIsDescribed(t *testing.T) {
 		} {
 			d := do(t, c.nodes[i%3], req)
 			want := []bucketring.LimitState{
-				{Allowed: true, Used: 70, Remaining: 30}, {Used: 70, Remaining: 30, RetryAfter: bucketring.Never},
-				{Allowed: true, Used: 50, Remaining: 50}, {Allowed: true, Used: 120},
+				{Allowed: true, Used: 70, Remaining: 30, Window: 1}, {Used: 70, Remaining: 30, RetryAfter: bucketring.Never, Window: 1},
+				{Allowed: true, Used: 50, Remaining: 50, Window: 1}, {Allowed: true, Used: 120, Window: 2},
 			}[i]
 			want.Name, want.Limit, want.Kind, want.Unit = "stored", 100, bucketring.KindLevel, "bytes"
 			if d.LimitState != want {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -8,6 +9,8 @@ import (
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/bucket"
 	"github.com/bucketring/bucketring/ring"
+	"github.com/bucketring/bucketring/ring/handover"
+	"github.com/bucketring/bucketring/transport/peerpb"
 )
 
 var perHour = bucketring.Limit{Amount: 10, Per: time.Hour, Algorithm: bucketring.FixedWindow}
@@ -51,6 +54,35 @@ func TestReplicaTakesTheLaterWord(t *testing.T) {
 	next.take(late, 1<<40)
 	if got := usedIn(next); got["a"] != 5 || got["b"] != 1 || got["c"] != 0 {
 		t.Errorf("after a whole copy that was read before changes there is %v, want a 5 and b 1", got)
+	}
+}
+
+// TestReplicaOutlivesAnEarlierHolder: what a holder sent before another node claimed the
+// partition does not take the place of the copy of the later one, however late it comes.
+func TestReplicaOutlivesAnEarlierHolder(t *testing.T) {
+	const part = 7
+	var sent []*peerpb.Msg
+	self, holder, before := ring.Member{Name: "n1", Boot: 1}, ring.Member{Name: "n2", Boot: 2}, ring.Member{Name: "n3", Boot: 3}
+	r, err := ring.NewBuilder(ring.Placer{}, self.Name).Build([]ring.Member{self, holder, before})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLocal(Config{Name: self.Name, Messages: speaker{sent: &sent}, Logger: slog.New(slog.DiscardHandler)}, r)
+	m := l.mover
+	m.setRing(r)
+	for _, do := range m.queue {
+		do()
+	}
+	copyOf := func(s *bucket.State) handover.Copy {
+		return handover.Copy{Gen: handover.Gen(s.Gen), Lineage: s.Lineage, State: s}
+	}
+	m.replicated(nodeOf(holder), part, true, copyOf(changed(2<<32, 1, map[string]int64{"a": 5, "b": 1})))
+	late := changed(1<<32, 9, map[string]int64{"a": 2})
+	late.Lineage = 4
+	m.replicated(nodeOf(before), part, true, copyOf(late))
+	m.replicated(nodeOf(holder), part, false, copyOf(changed(2<<32, 2, map[string]int64{"a": 6})))
+	if got := usedIn(m.replicas.of[part]); got["a"] != 6 || got["b"] != 1 {
+		t.Errorf("after a late copy of an earlier holder there is %v, want a 6 and b 1", got)
 	}
 }
 

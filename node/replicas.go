@@ -212,10 +212,10 @@ func (m *mover) replicated(from handover.Node, p uint32, full bool, c handover.C
 			r.drop = time.Now().Add(dropAfter)
 		}
 		return
+	case r != nil && r.gen > uint64(c.Gen) && (r.lineage == c.Lineage || m.machine.HasCopy(p)):
+		return // late, perhaps from a holder before the claim that this copy is of
 	case r == nil || r.lineage != c.Lineage:
 		r = newReplica(c.Lineage)
-	case r.gen > uint64(c.Gen):
-		return // late
 	case full:
 		r = r.after(s)
 	}

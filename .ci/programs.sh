@@ -9,10 +9,11 @@ fi
 
 missing=()
 for package in nginx caddy haproxy curl redis-server redis-tools python3 python3-redis python3-grpcio python3-protobuf \
-	protobuf-compiler protobuf-compiler-grpc php-cli; do
+	protobuf-compiler protobuf-compiler-grpc php-cli php-redis ruby-redis; do
 	dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
 command -v node >/dev/null || missing+=(nodejs) # not always from Debian
+[ -e /usr/share/nodejs/redis ] || missing+=(node-redis)
 [ ${#missing[@]} = 0 ] && exit 0
 
 policy=/usr/sbin/policy-rc.d # packages must not start what they bring along

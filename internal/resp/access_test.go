@@ -69,6 +69,7 @@ var allCommands = map[string]bucketring.Scope{
 	"PEXPIRE c 60": bucketring.ScopeTake, "PEXPIRE c -1": bucketring.ScopeAdjust,
 	"DEL c": bucketring.ScopeAdjust,
 	"PING":  0, "ECHO a": 0, "SELECT 0": 0, "CLIENT ID": 0, "INFO": 0, "COMMAND COUNT": 0, "CLUSTER SLOTS": 0, "TIME": 0,
+	"READONLY": 0, "READWRITE": 0, "ASKING": 0,
 }
 
 // forStrangers are the commands by which a client says who it is, or goes.

@@ -28,7 +28,7 @@ type command struct {
 }
 
 // offered is the number of commands.
-const offered = 26
+const offered = 29
 
 var commands = map[string]command{
 	"CL.THROTTLE": {run: (*conn).runThrottle}, // counts its words itself
@@ -56,6 +56,9 @@ var commands = map[string]command{
 	"INFO":        {run: (*conn).runInfo},
 	"COMMAND":     {run: (*conn).runCommand},
 	"CLUSTER":     {run: (*conn).runCluster},
+	"READONLY":    {least: 1, most: 1, run: (*conn).runCluster},
+	"READWRITE":   {least: 1, most: 1, run: (*conn).runCluster},
+	"ASKING":      {least: 1, most: 1, run: (*conn).runCluster},
 	"TIME":        {least: 1, most: 1, run: (*conn).runTime},
 }
 
@@ -181,6 +184,8 @@ func (c *conn) runSelect(words [][]byte) {
 	}
 }
 
+// runCluster answers what only clients for clusters send: some ask for READONLY first, and
+// show their user this reply.
 func (c *conn) runCluster([][]byte) {
 	c.fail("ERR This instance has cluster support disabled")
 }

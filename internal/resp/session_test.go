@@ -30,9 +30,10 @@ func greeting(version int) string {
 }
 
 const (
-	ok     = "+OK\r\n"
-	noAuth = "-NOAUTH Authentication required.\r\n"
-	wrong  = "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+	ok        = "+OK\r\n"
+	noCluster = "-ERR This instance has cluster support disabled\r\n"
+	noAuth    = "-NOAUTH Authentication required.\r\n"
+	wrong     = "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
 )
 
 func TestConnectionCommands(t *testing.T) {
@@ -53,7 +54,8 @@ func TestConnectionCommands(t *testing.T) {
 		{"COMMAND COUNT", fmt.Sprintf(":%d\r\n", resp.Offered)},
 		{"COMMAND COUNT 1", "-ERR wrong number of arguments for 'command|count' command\r\n"},
 		{"COMMAND LIST", "-ERR unknown subcommand 'LIST'. Try COMMAND HELP.\r\n"},
-		{"CLUSTER SLOTS", "-ERR This instance has cluster support disabled\r\n"},
+		{"CLUSTER SLOTS", noCluster}, {"READONLY", noCluster}, {"readwrite", noCluster}, {"ASKING", noCluster},
+		{"READONLY 1", "-ERR wrong number of arguments for 'readonly' command\r\n"},
 		{"AUTH x", "-ERR AUTH called but no token is configured\r\n"},
 		{"HELLO 3 AUTH default x", "-ERR AUTH called but no token is configured\r\n"},
 		{"AUTH", "-ERR wrong number of arguments for 'auth' command\r\n"},

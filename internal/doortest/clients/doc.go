@@ -3,6 +3,9 @@
 // have. It imports nothing of ours: what it knows of a node is its doors.
 //
 //	redis_test.go     go-redis and rueidis, in both versions of the Redis protocol
+//	spread_test.go    radix, and clients that believe they ask a cluster, or send scripts
+//	scripts_test.go   Redis libraries of Node, PHP, Ruby and Python, in the clear and over TLS
+//	python_test.go    gRPC's library for Python, over a stream too
 //	envoy_test.go     the client that is generated from Envoy's own protos, with what
 //	                  envoyproxy/ratelimit answered
 //	grpcurl_test.go   grpcurl, by reflection and by our .proto files

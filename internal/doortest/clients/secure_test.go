@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -62,6 +63,7 @@ func (a *authority) make(t *testing.T, name string, template *x509.Certificate) 
 		t.Fatal(err)
 	}
 	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	template.Subject = pkix.Name{CommonName: name} // OpenSSL takes one that is called as its issuer for self-signed
 	parent, signer := a.cert, a.key
 	if parent == nil {
 		parent, signer = template, key

@@ -19,7 +19,7 @@ UP        = BUCKETRING_IMAGE=$(IMAGE) $(COMPOSE) $(if $(OBSERVE),--env-file depl
 RACE      = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 TOOL      = go tool -modfile=$(CURDIR)/.ci/tools.mod
 
-.PHONY: help build test race programs fuzz gubernator-client bench bench-once report instructions chaos soak lint generate check-generated demo image up down scale ci
+.PHONY: help build test race programs fuzz gubernator-client ratelimit-server bench bench-once report instructions chaos soak lint generate check-generated demo image up down scale ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ instructions: ## Compare the instructions of a take with bench/instructions.txt;
 
 gubernator-client: ## Ask a real node with Gubernator's own client, which takes minutes to compile
 	go -C internal/doortest/clients/gubernator test -count=1 -v ./...
+
+ratelimit-server: ## Have envoyproxy/ratelimit count in real nodes, which takes a minute to compile
+	go -C internal/doortest/clients test -count=1 -v -run TestRatelimitServer -ratelimit .
 
 chaos: ## Break real clusters in every way, five times, for about 15 minutes; as root also their networks
 	go test -count=1 -run TestModel ./ring/handover -seeds=200000 -timeout 10m

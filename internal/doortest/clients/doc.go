@@ -8,6 +8,8 @@
 //	python_test.go    gRPC's library for Python, over a stream too
 //	envoy_test.go     the client that is generated from Envoy's own protos, with what
 //	                  envoyproxy/ratelimit answered
+//	ratelimit_test.go envoyproxy/ratelimit itself, with -ratelimit, which takes a minute to compile:
+//	                  ratelimit.mod has its modules
 //	grpcurl_test.go   grpcurl, by reflection and by our .proto files
 //	gubernator/       Gubernator's own client, in one more module
 //

@@ -84,7 +84,15 @@ type application struct {
 	*httptest.Server
 
 	mu   sync.Mutex
-	from map[string]int // requests by user; guarded by mu
+	from map[string]int         // requests by user; guarded by mu
+	last map[string]http.Header // of each user's last request; guarded by mu
+}
+
+// fields returns the header of a user's last request.
+func (a *application) fields(user string) http.Header {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last[user]
 }
 
 // seen returns how many requests of a user have come through.
@@ -95,10 +103,11 @@ func (a *application) seen(user string) int {
 }
 
 func newApplication(t *testing.T) *application {
-	a := &application{from: map[string]int{}}
+	a := &application{from: map[string]int{}, last: map[string]http.Header{}}
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		a.from[r.Header.Get("X-User")]++
+		a.last[r.Header.Get("X-User")] = r.Header
 		a.mu.Unlock()
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-Application", "here")

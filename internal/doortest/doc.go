@@ -8,7 +8,7 @@
 //	          output held against the block below it
 //	OpenAPI   every example of internal/httpapi/openapi.yaml, sent as it stands there
 //	table     one table of decisions, through every door: each says the same, and so does
-//	          a node in the program itself
+//	          a node in the program itself, and a door outside of the house, docs/examples/postfix
 //
 // Run with:
 //

@@ -10,7 +10,7 @@ import (
 )
 
 // foreignDoors are the words by which code would know one of the doors for other people's clients.
-var foreignDoors = regexp.MustCompile(`(?i)envoy|gubernator|redis|resp3|forward_?-?auth|traefik|nginx|caddy`)
+var foreignDoors = regexp.MustCompile(`(?i)envoy|gubernator|redis|resp3|forward_?-?auth|traefik|nginx|caddy|haproxy|postfix`)
 
 // belowDoors are the rooms that decide: they carry what every door says in the same words.
 // Policies are not among them: one of their dialects is Envoy's file format.

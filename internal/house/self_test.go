@@ -35,6 +35,7 @@ var broken = []struct{ pkg, file, text, want string }{
 	// Doors.
 	{"node", "a.go", "package node; func takeForEnvoy() {}", "takeForEnvoy names a door in node"},
 	{"bucket", "a.go", `package bucket; const s = "redis"`, "names a door in bucket"},
+	{"transport", "a.go", `package transport; const s = "postfix"`, "names a door in transport"},
 
 	// A file.
 	{"ring", "a.go", `package ring; import _ "net/http/pprof"`, "blank import of net/http/pprof"},

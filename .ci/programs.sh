@@ -9,7 +9,7 @@ fi
 
 missing=()
 for package in nginx caddy haproxy curl redis-server redis-tools python3 python3-redis python3-grpcio python3-protobuf \
-	protobuf-compiler protobuf-compiler-grpc php-cli php-redis ruby-redis; do
+	protobuf-compiler protobuf-compiler-grpc php-cli php-redis php-predis ruby-redis; do
 	dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
 command -v node >/dev/null || missing+=(nodejs) # not always from Debian

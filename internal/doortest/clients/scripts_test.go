@@ -25,6 +25,7 @@ type library struct {
 var libraries = []library{
 	{"node-redis", "nodejs node-redis", []string{"node"}, []string{"-e", `require("redis")`}, "node_redis.cjs"},
 	{"phpredis", "php-cli php-redis", []string{"php"}, []string{"-r", `new Redis();`}, "phpredis.php"},
+	{"predis", "php-cli php-predis", []string{"php"}, []string{"-r", `require "Predis/autoload.php";`}, "predis.php"},
 	{"redis-rb", "ruby-redis", []string{"ruby"}, []string{"-e", `require "redis"`}, "redis_rb.rb"},
 	// Debian's Python may be hidden by another one, which has not its modules.
 	{"redis-py", "python3-redis", []string{"python3", "/usr/bin/python3"}, []string{"-c", "import redis"}, "redis_py.py"},

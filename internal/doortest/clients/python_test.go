@@ -18,6 +18,7 @@ batch False 0 0
 batch False 0 3
 batch True 5 0
 error INVALID_ARGUMENT True
+error UNIMPLEMENTED True
 turn True True 4
 turn True True 3
 turn True True 2

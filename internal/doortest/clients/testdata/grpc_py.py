@@ -19,10 +19,11 @@ print("take", first.allowed, first.remaining, first.limit)
 batch = limit_pb2.TakeBatchRequest(requests=[ask("k", cost=2), ask("k"), ask("k", "no limit"), ask("other", cost=0)])
 for answer in limiter.TakeBatch(batch, timeout=10).answers:
     print("batch", answer.decision.allowed, answer.decision.remaining, answer.error.code)
-try:
-    limiter.Take(ask("k", "5/hour burst"), timeout=10)
-except grpc.RpcError as e:
-    print("error", e.code().name, bool(e.details()))
+for call in ({"request": ask("k", "5/hour burst")}, {"request": ask("k"), "compression": grpc.Compression.Gzip}):
+    try:
+        limiter.Take(timeout=10, **call)
+    except grpc.RpcError as e:
+        print("error", e.code().name, bool(e.details()))
 
 calls = queue.Queue()
 stream = limiter.TakeStream(iter(calls.get, None), timeout=30)

@@ -48,12 +48,12 @@ func (l *library) runner(t *testing.T) string {
 	return ""
 }
 
-// run returns the lines that the script prints about a node.
-func (l *library) run(t *testing.T, n node, env ...string) []string {
+// run has runner run the script, and returns the lines that it prints about a node.
+func (l *library) run(t *testing.T, runner string, n node, env ...string) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), slack)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, l.runner(t), filepath.Join("testdata", l.script))
+	cmd := exec.CommandContext(ctx, runner, filepath.Join("testdata", l.script))
 	_, port, _ := strings.Cut(n.doors["resp"], ":")
 	cmd.Env = append(os.Environ(), append(env, debianNode, "REDIS_PORT="+port)...)
 	var errs strings.Builder
@@ -110,8 +110,7 @@ func compareLines(t *testing.T, got []string) {
 func TestRedisLibraries(t *testing.T) {
 	for _, l := range libraries {
 		t.Run(l.name, func(t *testing.T) {
-			l.runner(t)
-			compareLines(t, l.run(t, startNode(t)))
+			compareLines(t, l.run(t, l.runner(t), startNode(t)))
 		})
 	}
 }
@@ -125,15 +124,15 @@ func TestRedisLibrariesOverTLS(t *testing.T) {
 	token := newToken(t, tokens, "shop", "--scope", "take,adjust")
 	for _, l := range libraries {
 		t.Run(l.name, func(t *testing.T) {
-			l.runner(t)
+			runner := l.runner(t)
 			n := startNode(t, "--tls-cert", a.file("node.pem"), "--tls-key", a.file("node.key"), "--tokens-file", tokens)
 			ca := "REDIS_CA=" + a.file("ca.pem")
-			compareLines(t, l.run(t, n, ca, "REDIS_PASSWORD="+token))
+			compareLines(t, l.run(t, runner, n, ca, "REDIS_PASSWORD="+token))
 			for want, env := range map[string][]string{
 				"invalid username-password pair": {ca, "REDIS_PASSWORD=wrong"},
 				"Authentication required":        {ca},
 			} {
-				if got := l.run(t, n, env...); len(got) != 1 || !strings.HasPrefix(got[0], "connect ") || !strings.Contains(got[0], want) {
+				if got := l.run(t, runner, n, env...); len(got) != 1 || !strings.HasPrefix(got[0], "connect ") || !strings.Contains(got[0], want) {
 					t.Errorf("with %q: %q, want %s", env[1:], got, want)
 				}
 			}

@@ -273,12 +273,39 @@ func methods() (all []string) {
 	return all
 }
 
+// redisCommands are those of Redis clients that are about policies, and one that is about a
+// key. What each of the others needs is tested in internal/resp.
+var redisCommands = map[string]string{
+	"RL.TAKE shop user u":          "take",
+	"RL.TAKE shop user u COST 0.5": "take",
+	"RL.PEEK shop user u":          "take read",
+	"RL.USAGE shop user u":         "read",
+	"RL.RENEW " + someID:           "take elsewhere",
+	"RL.RELEASE " + someID:         "take elsewhere",
+	"RL.SETTLE " + someID + " 1":   "take elsewhere",
+	"INCR k":                       "take",
+}
+
+// checkRedis sends a command on a connection of its own and looks whether it is let through.
+func checkRedis(t *testing.T, n *testNode, command, needs, name, token string) {
+	t.Helper()
+	c := dialRedis(t, "tcp", n.at("resp"))
+	if name != "nobody" {
+		c.do("AUTH", token)
+	}
+	got := c.do(strings.Fields(command)...)
+	expected := map[want]string{isForbidden: "-NOPERM ", isUnknown: "-NOAUTH "}[wanted(needs, name)]
+	if !strings.HasPrefix(got, expected) || expected == "" && (strings.HasPrefix(got, "-NO") || strings.HasPrefix(got, "-UNAVAILABLE")) {
+		t.Errorf("%s as %s: %q, want it to begin with %q (nothing is let through)", command, name, got, expected)
+	}
+}
+
 // TestScopes: every call with a token of every scope, of another namespace, an unknown one,
-// and none. What a Redis client needs for each command is tested in internal/resp.
+// and none.
 func TestScopes(t *testing.T) {
 	t.Parallel()
 	path, tokens := newTokens(t)
-	n := startNode(t, "n1", "--tokens-file", path, "--policies", filesIn(t, map[string]string{"shop.yaml": shop}))
+	n := startNode(t, "n1", "--tokens-file", path, "--policies", filesIn(t, map[string]string{"shop.yaml": shop}), "--listen-resp", "127.0.0.1:0")
 	t.Run("http", func(t *testing.T) {
 		for _, call := range describedCalls(t) {
 			if _, known := webCalls[call]; !known {
@@ -288,6 +315,13 @@ func TestScopes(t *testing.T) {
 		for call, c := range webCalls {
 			for name, token := range tokens {
 				checkWeb(t, n, call, c, name, token)
+			}
+		}
+	})
+	t.Run("redis", func(t *testing.T) {
+		for command, needs := range redisCommands {
+			for name, token := range tokens {
+				checkRedis(t, n, command, needs, name, token)
 			}
 		}
 	})

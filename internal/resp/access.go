@@ -23,13 +23,19 @@ func (k *counting) needs() bucketring.Scope {
 }
 
 // mayNot returns the error for a client that has none of these scopes, "" if it has. A
-// client whose token has ended is a stranger again. Redis has no namespaces: whoever
-// names a key shares it.
+// client whose token has ended is a stranger again. Keys have no namespaces: whoever
+// names one shares it.
 func (c *conn) mayNot(of bucketring.Scope) (problem string) {
 	if c.server.cfg.Guard == nil {
 		return ""
 	}
 	return c.refusal(c.server.cfg.Guard.May(c.caller, of, ""))
+}
+
+// permit is mayNot for a request with a namespace or ids. These become those that the
+// Limiter knows.
+func (c *conn) permit(req *bucketring.Request) (problem string) {
+	return c.refusal(req.Permit(c.caller, c.server.cfg.Guard))
 }
 
 // isKnown reports whether the client may say more than who it is: it needs no token, or has

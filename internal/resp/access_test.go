@@ -67,8 +67,10 @@ var allCommands = map[string]bucketring.Scope{
 	"SET c 1": bucketring.ScopeAdjust, "SET c 1 NX": bucketring.ScopeTake,
 	"EXPIRE c 60": bucketring.ScopeTake, "EXPIRE c 0": bucketring.ScopeAdjust,
 	"PEXPIRE c 60": bucketring.ScopeTake, "PEXPIRE c -1": bucketring.ScopeAdjust,
-	"DEL c": bucketring.ScopeAdjust,
-	"PING":  0, "ECHO a": 0, "SELECT 0": 0, "CLIENT ID": 0, "INFO": 0, "COMMAND COUNT": 0, "CLUSTER SLOTS": 0, "TIME": 0,
+	"DEL c":               bucketring.ScopeAdjust,
+	"RL.TAKE shop user u": bucketring.ScopeTake, "RL.PEEK shop user u": bucketring.ScopeTake | bucketring.ScopeRead, "RL.USAGE shop": bucketring.ScopeRead,
+	"RL.RENEW " + leaseA: bucketring.ScopeTake, "RL.RELEASE " + leaseA: bucketring.ScopeTake, "RL.SETTLE " + leaseA + " 1": bucketring.ScopeTake,
+	"PING": 0, "ECHO a": 0, "SELECT 0": 0, "CLIENT ID": 0, "INFO": 0, "COMMAND COUNT": 0, "CLUSTER SLOTS": 0, "TIME": 0,
 	"READONLY": 0, "READWRITE": 0, "ASKING": 0,
 }
 
@@ -165,8 +167,8 @@ func (tokens) Hide(_ context.Context, leases []string, reservation string) ([]st
 	return leases, reservation
 }
 
-func (tokens) Reveal(_ context.Context, ids []string) ([]string, error) {
-	return ids, nil
+func (t tokens) Reveal(ctx context.Context, ids []string) ([]string, error) {
+	return ids, t.May(ctx, bucketring.ScopeTake, "")
 }
 
 func (*changing) Hide(_ context.Context, leases []string, reservation string) ([]string, string) {

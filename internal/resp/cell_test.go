@@ -90,8 +90,11 @@ func duration(seconds *big.Rat) time.Duration {
 // step moves the clock.
 func (c *cell) step(seconds *big.Rat) { c.now = plus(c.now, seconds) }
 
-// Take decides what TakeNow does.
-func (c *cell) Take(_ context.Context, req bucketring.Request) (d bucketring.Decision, err error) {
+// Take decides what TakeNow does, and calls with policies.
+func (c *cell) Take(ctx context.Context, req bucketring.Request) (d bucketring.Decision, err error) {
+	if req.Namespace != "" || len(req.IDs) > 0 {
+		return policed(ctx, req)
+	}
 	c.TakeNow(0, &req, &d)
 	return d, nil
 }

@@ -28,7 +28,7 @@ type command struct {
 }
 
 // offered is the number of commands.
-const offered = 29
+const offered = 35
 
 var commands = map[string]command{
 	"CL.THROTTLE": {run: (*conn).runThrottle}, // counts its words itself
@@ -45,6 +45,12 @@ var commands = map[string]command{
 	"PTTL":        {least: 2, most: 2, run: (*conn).runPTTL},
 	"DEL":         {least: 2, run: (*conn).runDel},
 	"EXISTS":      {least: 2, run: (*conn).runExists},
+	"RL.TAKE":     {least: 2, run: (*conn).runPolicyTake},
+	"RL.PEEK":     {least: 2, run: (*conn).runPolicyPeek},
+	"RL.RENEW":    {least: 2, run: (*conn).runRenew},
+	"RL.RELEASE":  {least: 2, run: (*conn).runRelease},
+	"RL.SETTLE":   {least: 3, most: 3, run: (*conn).runSettle},
+	"RL.USAGE":    {least: 2, run: (*conn).runPolicyUsage},
 	"PING":        {least: 1, most: 2, run: (*conn).runPing},
 	"ECHO":        {least: 2, most: 2, run: (*conn).runEcho},
 	"QUIT":        {stranger: true, run: (*conn).runQuit},
@@ -131,7 +137,9 @@ func (c *conn) ok()                { c.answer("OK") }
 
 // failCount answers that the command, named by one word or two, has too few or too
 // many words.
-func (c *conn) failCount(name [][]byte) {
+func (c *conn) failCount(name [][]byte) { c.fail(countText(name)) }
+
+func countText(name [][]byte) string {
 	var text []byte
 	for i, word := range name {
 		if i > 0 {
@@ -145,7 +153,7 @@ func (c *conn) failCount(name [][]byte) {
 			text = append(text, b)
 		}
 	}
-	c.fail(fmt.Sprintf("ERR wrong number of arguments for '%s' command", text))
+	return fmt.Sprintf("ERR wrong number of arguments for '%s' command", text)
 }
 
 // failWord answers that a command has no such second word.

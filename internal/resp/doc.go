@@ -15,6 +15,10 @@
 // reply of the numbers that it gets. A bucket and a counter are two types: keys and
 // commands that do not go together are a WRONGTYPE, as far as decision 0030 promises.
 //
+// RL.TAKE and its kin are about limits that a policy has: their words are a namespace and
+// attributes, or ids of what a take has handed out, and become a [bucketring.Request] without
+// further ado. Where that counts only the node knows, so they always run beside the connection.
+//
 // PING, HELLO, AUTH, CLIENT, INFO and the like are what clients say before their user's
 // first command. A connection speaks RESP2 until it asks for RESP3 with HELLO 3.
 //
@@ -28,7 +32,7 @@
 // Replies leave in the order of the commands. A command that the Limiter cannot
 // decide at once, because another node has to, is carried out beside the connection:
 // those behind it on other keys go on and only their replies wait. Commands of one
-// connection on one key take effect in their order.
+// connection on one key, or about one caller of a policy, take effect in their order.
 //
 // # What it does not do
 //
@@ -44,5 +48,6 @@
 //
 // Read next: server.go, conn.go, queue.go, then command.go, throttle.go, keys.go and job.go.
 // For counters: step.go and apply.go at the owner; counter.go, options.go and counting.go
-// before that. decode.go and encode.go stand for themselves.
+// before that. For policies: policy.go, lease.go and decision.go. decode.go and encode.go
+// stand for themselves.
 package resp

@@ -13,6 +13,7 @@ const (
 
 var (
 	ParseInt     = parseInt
+	ParseAmount  = parseAmount
 	WholeSeconds = wholeSeconds
 	AppendError  = appendError
 )

@@ -28,6 +28,9 @@ func seeds(f *testing.F) {
 		wire("SET", "k", "-5", "NX", "EX", "9", "GET") + wire("INCREX", "far", "BYINT", "3", "UBOUND", "4", "PX", "5", "ENX") + wire("GET", "k") + wire("DECRBY", "k", "2"),
 		"INCR far\nCL.THROTTLE far 1 1 1\nTTL far\nPTTL k\nSET k 9223372036854775807 KEEPTTL\nINCRBY k 1\nINCREX k SATURATE PERSIST LBOUND 1\n",
 		"HELLO 3\nGET far\nSET far 1 XX PXAT 5\nEXPIRE k 5 GT XX\nPEXPIRE far -1 LT\nEXPIRE k 1 \"\\r\\n:1\"\nDEL k far\nDECR k\n",
+		wire("RL.TAKE", "shop", "user", "u\r\n", "COST", "1.5") + wire("RL.PEEK", "shp") + wire("RL.USAGE", "shop", "user", "u") + wire("RL.RENEW", leaseA, leaseB),
+		"HELLO 3\nRL.TAKE shop COST 0\nRL.USAGE shop COST 1\nRL.PEEK shop a \"\" a b\nRL.TAKE \"\"\nRL.TAKE shop COST 9223372036854775807.9999999999\n",
+		"RL.RELEASE " + leaseA + " x\nRL.SETTLE " + leaseA + " 0.5\nRL.SETTLE " + leaseB + " 1\nRL.USAGE shop a\nRL.TAKE \": did you mean \\\"x\\\"?\"\n",
 		"AUTH good\nNONSENSE \"\\r\\n\" '\r\n" + wire("SELECT", "0", "\r\n"), wire("CL.THROTTLE", "\xff", "x\r\n", "1", "1"),
 	} {
 		f.Add([]byte(in), uint16(len(in)))

@@ -124,6 +124,8 @@ func errorText(err error) string {
 	switch {
 	case errors.Is(err, bucketring.ErrInvalid):
 		return "ERR " + err.Error()
+	case errors.Is(err, bucketring.ErrUnknownID):
+		return errUnknownID
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return "UNAVAILABLE no node could decide this command in time, try again in 1 second"
 	}

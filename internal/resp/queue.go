@@ -41,7 +41,7 @@ type queue struct {
 	writing     int             // bytes that are on their way out
 	first, last *slot           // replies that may not leave yet, in order
 	commands    int             // of all slots
-	held        int             // bytes behind all slots
+	held        int             // bytes of all slots: replies that are made, and what is behind
 	busy        map[string]*job // the last job of each key that has one
 	ended       bool            // nothing more will be added but by jobs
 	dead        bool            // nobody will read a reply
@@ -126,6 +126,9 @@ func (q *queue) settle(j *job, done outcome) (next *job, overrun bool) {
 	if s.jobs--; s.jobs == 0 && s.reply == nil {
 		s.reply = appendInt(nil, s.total)
 	}
+	if s.jobs == 0 {
+		q.held += len(s.reply)
+	}
 	overrun = q.release()
 	if next = j.next; next == nil {
 		delete(q.busy, j.key)
@@ -144,7 +147,7 @@ func (q *queue) release() (overrun bool) {
 			q.ready = append(append(q.ready, s.reply...), s.behind...)
 		}
 		q.commands -= s.commands
-		q.held -= len(s.behind)
+		q.held -= len(s.reply) + len(s.behind)
 		q.first = s.next
 		if q.first == nil {
 			q.last = nil

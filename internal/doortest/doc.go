@@ -5,7 +5,7 @@
 //	proxies   nginx, Caddy and HAProxy, with the files of deploy/ as they are
 //	          but for their addresses, in front of an application
 //	clients   every snippet of docs/clients.md, run as it stands there, and its
-//	          output held against the block below it
+//	          output held against the block below it; those of docs/redis.md too
 //	OpenAPI   every example of internal/httpapi/openapi.yaml, sent as it stands there
 //	table     one table of decisions, through every door: each says the same, and so does
 //	          a node in the program itself, and a door outside of the house, docs/examples/postfix

@@ -30,7 +30,7 @@ type door struct {
 func doors() []door {
 	return []door{
 		jsonDoor(), queryDoor(), jsonBatchDoor(), grpcDoor(), streamDoor(), batchDoor(), commandDoor(),
-		respDoor(), gubernatorDoor(), envoyDoor(), memberDoor(), postfixDoor(),
+		respDoor(), respPolicyDoor(), gubernatorDoor(), envoyDoor(), memberDoor(), postfixDoor(),
 	}
 }
 

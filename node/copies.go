@@ -114,9 +114,28 @@ func (p *copyPacker) def(l *bucketring.Limit) uint64 {
 // A copyReader reads what add has written. What does not fit ends it.
 type copyReader struct {
 	b       []byte
+	whole   string // of which b is the end: keys are parts of it
 	limits  []*bucketring.Limit
 	slotted bool
 	bad     bool
+	states  slab[bucket.State]
+	records slab[bucket.Record]
+	marks   slab[bucket.Mark]
+}
+
+// A slab gives out pieces of larger pieces of memory: most partitions of a message have
+// one record.
+type slab[T any] struct{ free []T }
+
+const slabSize = 64
+
+func (s *slab[T]) next(n int) []T {
+	if n > len(s.free) {
+		s.free = make([]T, max(n, slabSize))
+	}
+	piece := s.free[:n:n]
+	s.free = s.free[n:]
+	return piece
 }
 
 func (r *copyReader) number() uint64 {
@@ -145,9 +164,9 @@ func (r *copyReader) text() string {
 		r.bad, r.b = true, nil
 		return ""
 	}
-	text := string(r.b[:size])
+	from := len(r.whole) - len(r.b)
 	r.b = r.b[size:]
-	return text
+	return r.whole[from : from+int(size)]
 }
 
 // slots reads the number of slots and those.
@@ -174,7 +193,7 @@ func readCopies(m *peerpb.Repls, now bucket.Now) (all []packedCopy) {
 		limits[i] = limitOf(d)
 	}
 	for slotted, b := range [][]byte{m.GetChanges(), m.GetSlotted()} {
-		r := copyReader{b: b, limits: limits, slotted: slotted == 1}
+		r := copyReader{b: b, whole: string(b), limits: limits, slotted: slotted == 1}
 		for len(r.b) > 0 && len(all) < 2*ring.Partitions {
 			part, s := r.partition(now)
 			if s == nil {
@@ -189,16 +208,18 @@ func readCopies(m *peerpb.Repls, now bucket.Now) (all []packedCopy) {
 
 // partition reads one partition; its state is nil if that makes no sense.
 func (r *copyReader) partition(now bucket.Now) (uint32, *bucket.State) {
-	part, s := r.number(), &bucket.State{Gen: r.number(), Lineage: r.number(), Seq: r.number()}
+	part, s := r.number(), &r.states.next(1)[0]
+	s.Gen, s.Lineage, s.Seq = r.number(), r.number(), r.number()
 	count := r.number()
 	if r.bad || part >= ring.Partitions || count > uint64(len(r.b)/leastRecord) {
 		return 0, nil
 	}
-	s.Records = make([]bucket.Record, 0, count)
-	marks := make([]bucket.Mark, count)
+	s.Records = r.records.next(int(count))
+	marks := r.marks.next(int(count))
 	for i := range marks {
 		def := r.number()
-		record := bucket.Record{Key: r.text(), Marks: marks[i : i+1 : i+1]}
+		record := &s.Records[i]
+		record.Key, record.Marks = r.text(), marks[i:i+1:i+1]
 		marks[i] = bucket.Mark{Lineage: s.Lineage, Gen: s.Gen, Seq: s.Seq, At: r.signed(), N: r.signed(), Part: r.signed()}
 		if r.slotted {
 			marks[i].Slots = r.slots()
@@ -211,7 +232,6 @@ func (r *copyReader) partition(now bucket.Now) (uint32, *bucket.State) {
 			return 0, nil
 		}
 		marks[i] = marks[i].Absolute(record.Limit, now)
-		s.Records = append(s.Records, record)
 	}
 	return uint32(part), s
 }

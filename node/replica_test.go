@@ -57,30 +57,57 @@ func TestReplicaTakesTheLaterWord(t *testing.T) {
 	}
 }
 
-// TestReplicaOutlivesAnEarlierHolder: what a holder sent before another node claimed the
-// partition does not take the place of the copy of the later one, however late it comes.
-func TestReplicaOutlivesAnEarlierHolder(t *testing.T) {
-	const part = 7
+var holderOfAll = handover.Node{Name: "n2", Boot: 2}
+
+// listener returns a mover that holds nothing and hears of n2 and n3.
+func listener(t testing.TB) *mover {
 	var sent []*peerpb.Msg
-	self, holder, before := ring.Member{Name: "n1", Boot: 1}, ring.Member{Name: "n2", Boot: 2}, ring.Member{Name: "n3", Boot: 3}
-	r, err := ring.NewBuilder(ring.Placer{}, self.Name).Build([]ring.Member{self, holder, before})
+	members := []ring.Member{{Name: "n1", Boot: 1}, {Name: holderOfAll.Name, Boot: holderOfAll.Boot}, {Name: "n3", Boot: 3}}
+	r, err := ring.NewBuilder(ring.Placer{}, "n1").Build(members)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLocal(Config{Name: self.Name, Messages: speaker{sent: &sent}, Logger: slog.New(slog.DiscardHandler)}, r)
-	m := l.mover
+	m := newLocal(Config{Name: "n1", Messages: speaker{sent: &sent}, Logger: slog.New(slog.DiscardHandler)}, r).mover
 	m.setRing(r)
 	for _, do := range m.queue {
 		do()
 	}
+	return m
+}
+
+// TestReplicaStateStays: what a copy has said of itself does not change with it, nor with the
+// message that it was made of.
+func TestReplicaStateStays(t *testing.T) {
+	r := newReplica(1)
+	first, second := changed(1, 1, map[string]int64{"a": 1}), changed(1, 2, map[string]int64{"a": 2})
+	r.take(first, 1<<40)
+	before := r.state()
+	r.take(second, 1<<40)
+	second.Records[0].Marks[0].N = 99
+	if got := before.Records[0].Marks[0].N; got != 1 {
+		t.Errorf("a state from before a change of the copy has %d, want 1", got)
+	}
+	if got := usedIn(r)["a"]; got != 2 {
+		t.Errorf("the copy has %d, want 2", got)
+	}
+	if got := first.Records[0].Marks[0].N; got != 1 {
+		t.Errorf("what the copy was made of has %d, want 1", got)
+	}
+}
+
+// TestReplicaOutlivesAnEarlierHolder: what a holder sent before another node claimed the
+// partition does not take the place of the copy of the later one, however late it comes.
+func TestReplicaOutlivesAnEarlierHolder(t *testing.T) {
+	const part = 7
+	m := listener(t)
 	copyOf := func(s *bucket.State) handover.Copy {
 		return handover.Copy{Gen: handover.Gen(s.Gen), Lineage: s.Lineage, State: s}
 	}
-	m.replicated(nodeOf(holder), part, true, copyOf(changed(2<<32, 1, map[string]int64{"a": 5, "b": 1})))
+	m.replicated(holderOfAll, part, true, copyOf(changed(2<<32, 1, map[string]int64{"a": 5, "b": 1})))
 	late := changed(1<<32, 9, map[string]int64{"a": 2})
 	late.Lineage = 4
-	m.replicated(nodeOf(before), part, true, copyOf(late))
-	m.replicated(nodeOf(holder), part, false, copyOf(changed(2<<32, 2, map[string]int64{"a": 6})))
+	m.replicated(handover.Node{Name: "n3", Boot: 3}, part, true, copyOf(late))
+	m.replicated(holderOfAll, part, false, copyOf(changed(2<<32, 2, map[string]int64{"a": 6})))
 	if got := usedIn(m.replicas.of[part]); got["a"] != 6 || got["b"] != 1 {
 		t.Errorf("after a late copy of an earlier holder there is %v, want a 6 and b 1", got)
 	}

@@ -5,6 +5,7 @@ package node
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bucketring/bucketring"
@@ -51,7 +52,10 @@ func stateOf(h handover.State) *bucket.State {
 func (r *replica) state() *bucket.State {
 	s := &bucket.State{Gen: r.gen, Lineage: r.lineage, Seq: r.seq}
 	for _, records := range r.records {
-		s.Records = append(s.Records, records...)
+		for _, one := range records {
+			one.Marks = slices.Clone(one.Marks) // those of the copy go on changing
+			s.Records = append(s.Records, one)
+		}
 	}
 	for _, one := range r.reserved {
 		s.Reserved = append(s.Reserved, one)
@@ -92,11 +96,12 @@ func (r *replica) take(s *bucket.State, room int64) (over int64) {
 				continue
 			}
 			r.bytes += size
-			r.records[fresh.Key] = append(all, bucket.Record{Limit: fresh.Limit, Key: fresh.Key, Marks: slices.Clone(fresh.Marks)})
+			// Clones, or one counter that stays would keep its whole message.
+			key := strings.Clone(fresh.Key)
+			r.records[key] = append(all, bucket.Record{Limit: fresh.Limit, Key: key, Marks: slices.Clone(fresh.Marks)})
 			continue
 		}
-		// A clone, or one mark that stays would keep those of its whole message.
-		all[at].Limit, all[at].Marks = fresh.Limit, slices.Clone(bucket.JoinMarks(all[at].Marks, fresh.Marks))
+		joinRecord(&all[at], fresh)
 	}
 	if over == 0 {
 		r.whole[r.wholes%wholeKept] = s.Seq
@@ -110,6 +115,19 @@ func (r *replica) take(s *bucket.State, room int64) (over int64) {
 		}
 	}
 	return over
+}
+
+// joinRecord joins what is new of a counter to what the copy has, in its memory if it can.
+func joinRecord(known, fresh *bucket.Record) {
+	if *known.Limit != *fresh.Limit {
+		known.Limit = fresh.Limit
+	}
+	marks := bucket.JoinMarks(known.Marks, fresh.Marks)
+	if len(marks) != len(known.Marks) {
+		known.Marks = slices.Clone(marks)
+		return
+	}
+	copy(known.Marks, marks)
 }
 
 // wholeKept is how many of the last copies are remembered.

@@ -162,6 +162,7 @@ func TestPeerThatIsNotTheOneMeant(t *testing.T) {
 func TestPauseOfThisNode(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		h, p := established(t, w)
+		synctest.Wait() // no frame is on its way
 		p.Age(h.addr(), time.Second, false)
 		_, err := take(p, h, "alice")
 		wantUnavailable(t, "alice", err)

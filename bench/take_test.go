@@ -1,8 +1,10 @@
 package bench_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/workload"
@@ -38,6 +40,20 @@ func streamed(b *testing.B) way {
 	return way{limiter: c, callers: []int{1, 64, 256}}
 }
 
+// A bounded client gives each call so long, as one that could ask another node does.
+type bounded struct{ *transport.StreamClient }
+
+func (c bounded) Take(ctx context.Context, req bucketring.Request) (bucketring.Decision, error) {
+	return c.TakeWithin(ctx, 250*time.Millisecond, req)
+}
+
+// boundedStream is streamed with a bound for each call.
+func boundedStream(b *testing.B) way {
+	w := streamed(b)
+	w.limiter = bounded{w.limiter.(*transport.StreamClient)}
+	return w
+}
+
 // BenchmarkTake is a limit that has room.
 func BenchmarkTake(b *testing.B) {
 	b.Run("path=owned", func(b *testing.B) {
@@ -49,6 +65,7 @@ func BenchmarkTake(b *testing.B) {
 	b.Run("path=forwarded", func(b *testing.B) { hot(b, forwarded(b), roomForOne) })
 	b.Run("path=public", func(b *testing.B) { hot(b, public(b), roomForOne) })
 	b.Run("path=stream", func(b *testing.B) { hot(b, streamed(b), roomForOne) })
+	b.Run("path=bounded_stream", func(b *testing.B) { hot(b, boundedStream(b), roomForOne) })
 }
 
 // hot is one key for all callers.

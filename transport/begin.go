@@ -5,23 +5,9 @@ package transport
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/bucketring/bucketring"
-)
-
-// endings are when calls that were begun have waited long enough. One timer is enough for
-// all of a link: nearly all of them have the same time.
-type endings struct {
-	timer *time.Timer
-	next  time.Time // when timer fires; zero for never; guarded by the peer's mu
-}
-
-const (
-	never = time.Duration(math.MaxInt64)
-	// endEvery is how late a call may end: those of a peer that is slow end together.
-	endEvery = time.Millisecond
 )
 
 // Begin asks the peer to decide req, whose limits are named, and tells w the decision, or an
@@ -72,14 +58,6 @@ func (p *peer) give(o *outgoing, a *answer) {
 	o.waiter.Answered(&a.decision, a.err)
 }
 
-// endLocked has a call end at its deadline.
-func (p *peer) endLocked(deadline time.Time) {
-	if e := &p.ending; e.next.IsZero() || deadline.Before(e.next) {
-		e.next = deadline
-		e.timer.Reset(time.Until(deadline))
-	}
-}
-
 // endCalls ends calls whose deadline has come.
 func (p *peer) endCalls() {
 	var over []*outgoing
@@ -96,13 +74,7 @@ func (p *peer) endCalls() {
 			next = o.deadline
 		}
 	}
-	p.ending.next = time.Time{}
-	if soonest := now.Add(endEvery); !next.IsZero() {
-		if next.Before(soonest) {
-			next = soonest
-		}
-		p.endLocked(next)
-	}
+	p.ending.afterLocked(now, next, endEvery)
 	p.mu.Unlock()
 	for _, o := range over {
 		p.give(o, &answer{err: fmt.Errorf("%w: no answer: %w", bucketring.ErrUnavailable, context.DeadlineExceeded)})

@@ -116,8 +116,8 @@ func ReadAnswer(b []byte) (d bucketring.Decision, failed, err error) {
 
 // ReadAnswers reads a limitpb.StreamResponse, and returns how many answers it has.
 func ReadAnswers(b []byte) (count int, err error) {
-	err = new(decisionReader).readStream(b, func(uint64, *bucketring.Decision, error) { count++ })
-	return count, err
+	came, err := new(decisionReader).readStream(b, nil)
+	return len(came), err
 }
 
 // A ReadCall is one request of a message.
@@ -150,3 +150,14 @@ func FromTake(verb bucketring.Verb, m *limitpb.TakeRequest) (bucketring.Request,
 
 // MaxWaiting bounds the bytes of copies that wait on a link.
 const MaxWaiting = maxWaiting
+
+// Ends reports whether a timer of c waits for the end of calls.
+func (c *StreamClient) Ends() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	active := c.ending.timer.Stop()
+	if active {
+		c.ending.timer.Reset(time.Until(c.ending.next))
+	}
+	return active
+}

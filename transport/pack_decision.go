@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"time"
@@ -117,33 +118,43 @@ func (r *decisionReader) name(f *field) (string, error) {
 	return text, nil
 }
 
-// readStream reads a limitpb.StreamResponse: answered is told of each answer.
-func (r *decisionReader) readStream(b []byte, answered func(id uint64, d *bucketring.Decision, err error)) error {
-	return r.readOne(b, answered, true)
+// A cameBack is an answer to a call of a stream.
+type cameBack struct {
+	id       uint64
+	decision bucketring.Decision
+	failed   error
+	to       *calling // for whoever settles it
 }
 
-func (r *decisionReader) readOne(b []byte, answered func(id uint64, d *bucketring.Decision, err error), first bool) (err error) {
-	var id uint64
-	var d bucketring.Decision
-	var failed error
+// readStream reads a limitpb.StreamResponse and appends its answers to came.
+func (r *decisionReader) readStream(b []byte, came []cameBack) ([]cameBack, error) {
+	return r.readOne(b, came, true)
+}
+
+// readOne reads the first answer of a message, which holds the others, or one of those.
+func (r *decisionReader) readOne(b []byte, came []cameBack, first bool) (_ []cameBack, err error) {
+	no := len(came)
+	if no > maxBatch {
+		return came, errors.New("transport: more answers in a message than it may have calls")
+	}
+	came = append(came, cameBack{})
 	for f := (field{}); len(b) > 0; {
 		if b, err = f.next(b); err != nil {
-			return err
+			return came, err
 		}
-		switch {
+		switch one := &came[no]; {
 		case f.is(1, protowire.VarintType):
-			id = f.value
+			one.id = f.value
 		case f.is(2, protowire.BytesType):
-			failed, err = r.readAnswer(f.bytes, &d)
+			one.failed, err = r.readAnswer(f.bytes, &one.decision)
 		case f.is(3, protowire.BytesType) && first:
-			err = r.readOne(f.bytes, answered, false)
+			came, err = r.readOne(f.bytes, came, false)
 		}
 		if err != nil {
-			return err
+			return came, err
 		}
 	}
-	answered(id, &d, failed)
-	return nil
+	return came, nil
 }
 
 // readAnswer reads a limitpb.Answer: a decision, or what the call has failed with.

@@ -73,8 +73,7 @@ func newPeer(cfg PeerConfig, target Target, lastID uint64, rest *atomic.Bool) *p
 	p.rest, p.stirred = rest, make(chan struct{}, 1)
 	p.sessions.Store(lastID) // above those of an earlier link to the same peer
 	p.bulk = bulk{peer: p, wake: make(chan struct{}, 1)}
-	p.ending.timer = time.AfterFunc(never, p.endCalls)
-	p.ending.timer.Stop()
+	p.ending = newEndings(p.endCalls)
 	go p.run(ctx)
 	return p
 }
@@ -134,7 +133,7 @@ func (p *peer) enqueue(o *outgoing) error {
 	p.queued += o.held
 	p.pending[o.id] = o
 	if o.waiter != nil {
-		p.endLocked(o.deadline)
+		p.ending.atLocked(o.deadline)
 	}
 	p.mu.Unlock()
 	p.notify()

@@ -32,14 +32,18 @@ const (
 	probeAfter  = 12 * time.Second
 	probeWithin = 5 * time.Second
 	dialWithin  = 5 * time.Second
+	// window is how many bytes of answers may be on their way. It is fixed: one that grows as
+	// needed is measured by a ping for every message.
+	window = 1 << 20
 )
 
-// steady are the options that have gRPC notice a machine that vanished, and look for it
-// again as soon as calls do.
+// steady are the options that have gRPC notice a machine that vanished, look for it again as
+// soon as calls do, and send nothing beside the calls while all is well.
 func steady() []grpc.DialOption {
 	again := backoff.DefaultConfig
 	again.MaxDelay = maxPassedOver
 	return []grpc.DialOption{
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: probeAfter, Timeout: probeWithin}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: dialWithin}),
 	}

@@ -98,6 +98,7 @@ func (p *peer) dial() (*grpc.ClientConn, error) {
 	}
 	return grpc.NewClient("passthrough:///"+p.target.Addr, append(security,
 		grpc.WithContextDialer(dial),
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxFrame)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: probeAfter, Timeout: probeWithin}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: greetWithin}),

@@ -27,6 +27,7 @@ const (
 	maxForeign  = 4 << 20   // of other services on the same listener: they refuse in words of their own before
 	maxBatch    = 1000      // requests of a batch
 	maxInFlight = 1024      // requests of a stream that are not answered
+	window      = 1 << 20   // bytes of a stream that nobody has read yet
 )
 
 // A Server serves the public API bucketring.v1.
@@ -111,11 +112,13 @@ func (s *Server) Register(g grpc.ServiceRegistrar) {
 // Panics counts calls that ended in a panic, which cost that call alone.
 func (s *Server) Panics() int64 { return s.panics.Load() }
 
-// bounds are what every listener refuses to go beyond.
+// bounds are what every listener refuses to go beyond. The window is fixed: one that grows as
+// needed is measured by a ping for every message, each with its answer.
 func bounds(message int) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(message), grpc.MaxConcurrentStreams(256), grpc.MaxHeaderListSize(16 << 10),
 		grpc.ConnectionTimeout(5 * time.Second),
+		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second}),
 	}
 }

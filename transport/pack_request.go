@@ -71,9 +71,13 @@ const keptCalls = packedCalls
 // finish gives a cost to requests that say none.
 func (c *streamCalls) finish() {
 	for i := range c.calls {
-		if one := &c.calls[i]; !one.cost && one.req.CostNanos == 0 {
-			one.req.Cost = 1
-		}
+		c.calls[i].finish()
+	}
+}
+
+func (c *streamCall) finish() {
+	if !c.cost && c.req.CostNanos == 0 {
+		c.req.Cost = 1
 	}
 }
 

@@ -35,7 +35,7 @@ func (s *Server) leases(ctx context.Context, verb bucketring.Verb, m *limitpb.Le
 
 // Settle implements limitpb.LimiterServer.
 func (s *Server) Settle(ctx context.Context, m *limitpb.SettleRequest) (*limitpb.Decision, error) {
-	return s.decide(ctx, bucketring.Request{
+	return s.decide(ctx, &bucketring.Request{
 		Verb: bucketring.VerbSettle, IDs: []string{m.GetReservation()}, Cost: m.GetCost(), CostNanos: m.GetCostNanos(),
 	})
 }
@@ -46,12 +46,12 @@ func (s *Server) SetLevel(ctx context.Context, m *limitpb.LevelRequest) (*limitp
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return s.decide(ctx, req)
+	return s.decide(ctx, &req)
 }
 
 // Usage implements limitpb.LimiterServer.
 func (s *Server) Usage(ctx context.Context, m *limitpb.UsageRequest) (*limitpb.Decision, error) {
-	return s.decide(ctx, bucketring.Request{
+	return s.decide(ctx, &bucketring.Request{
 		Verb: bucketring.VerbUsage, Namespace: m.GetNamespace(), Attributes: m.GetAttributes(),
 	})
 }

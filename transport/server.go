@@ -40,6 +40,7 @@ type Server struct {
 	tls     *tls.Config      // nil for connections in clear
 	parser  parser
 	batches sync.Pool // of *batch
+	singles sync.Pool // of *single
 	panics  atomic.Int64
 
 	ending chan struct{} // closed when streams shall end
@@ -96,13 +97,16 @@ func (s *Server) GRPC() *grpc.Server {
 	return g
 }
 
-// Register has g serve the public API. Interceptors of g see requests for TakeBatch as
-// messages that are to be read by this package alone, and must not keep them.
+// Register has g serve the public API. Interceptors of g see requests for Take and TakeBatch
+// as messages that are to be read by this package alone, and must not keep them.
 func (s *Server) Register(g grpc.ServiceRegistrar) {
 	desc := limitpb.Limiter_ServiceDesc
 	desc.Methods = slices.Clone(desc.Methods)
 	for i := range desc.Methods {
-		if desc.Methods[i].MethodName == "TakeBatch" {
+		switch desc.Methods[i].MethodName {
+		case "Take":
+			desc.Methods[i].Handler = handleTake
+		case "TakeBatch":
 			desc.Methods[i].Handler = handleBatch
 		}
 	}
@@ -155,7 +159,7 @@ func (s *Server) recovered(err *error) {
 	}
 }
 
-// Take implements limitpb.LimiterServer.
+// Take implements limitpb.LimiterServer, for servers that Register did not make.
 func (s *Server) Take(ctx context.Context, m *limitpb.TakeRequest) (*limitpb.Decision, error) {
 	return s.one(ctx, bucketring.VerbTake, m)
 }
@@ -180,17 +184,26 @@ func (s *Server) one(ctx context.Context, verb bucketring.Verb, m *limitpb.TakeR
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return s.decide(ctx, req)
+	return s.decide(ctx, &req)
 }
 
-func (s *Server) decide(ctx context.Context, req bucketring.Request) (*limitpb.Decision, error) {
-	if err := s.may(ctx, &req); err != nil {
-		return nil, toStatus(err)
-	}
-	d, err := s.limiter.Take(ctx, req)
+func (s *Server) decide(ctx context.Context, req *bucketring.Request) (*limitpb.Decision, error) {
+	d, err := s.decision(ctx, req)
 	if err != nil {
-		return nil, toStatus(err)
+		return nil, err
+	}
+	return toDecision(&d), nil
+}
+
+// decision decides a request. The error is one for the answer.
+func (s *Server) decision(ctx context.Context, req *bucketring.Request) (bucketring.Decision, error) {
+	if err := s.may(ctx, req); err != nil {
+		return bucketring.Decision{}, toStatus(err)
+	}
+	d, err := s.limiter.Take(ctx, *req)
+	if err != nil {
+		return bucketring.Decision{}, toStatus(err)
 	}
 	s.hide(ctx, &d)
-	return toDecision(&d), nil
+	return d, nil
 }

@@ -16,6 +16,9 @@ const (
 	// guideKeys is how many keys a guide remembers at most. A key that it has forgotten is
 	// asked for at any node, which forwards the call.
 	guideKeys = 1 << 18
+	// guideWays is how many keys share a place: with one, a twenty-fifth of 10,000 keys would
+	// share theirs with another and be forgotten in turns.
+	guideWays = 4
 	// maxGuided is how many nodes have a number in it.
 	maxGuided = 255
 	// passedOver is how long a node that failed is not asked first. Then one call tries it,
@@ -35,10 +38,13 @@ type guide struct {
 	nodes []guided
 	named atomic.Int32 // how many of them have a name
 	// keys has, at a place that the key's hash says, 24 other bits of the hash and the
-	// number of its owner; 0 for none. Two keys at one place take turns. It is empty for a
-	// client that does not ask owners.
-	keys []atomic.Uint32
+	// number of its owner; 0 for none. Where a place is full, a new key takes that of an older
+	// one. It is empty for a client that does not ask owners.
+	keys []place
 }
+
+// A place is a quarter of a cache line.
+type place [guideWays]atomic.Uint32
 
 // A guided is a node.
 type guided struct {
@@ -54,7 +60,7 @@ func newGuide(nodes int, owners bool) *guide {
 	}
 	g := &guide{seed: maphash.MakeSeed(), base: time.Now(), nodes: make([]guided, min(nodes, maxGuided))}
 	if owners {
-		g.keys = make([]atomic.Uint32, guideKeys)
+		g.keys = make([]place, guideKeys/guideWays)
 	}
 	return g
 }
@@ -80,7 +86,7 @@ func (g *guide) hash(req *bucketring.Request) (hash uint64, ok bool) {
 // last answered, or one whose name is to be learned. ok is false for any. Only calls that
 // may be repeated try a node that has failed.
 func (g *guide) first(hash uint64, tries bool) (no uint32, ok bool) {
-	if one := g.keys[hash%guideKeys].Load(); one&0xff != 0 && one>>8 == uint32(hash>>40) {
+	if _, one := g.at(hash).find(hash); one != 0 {
 		no = one&0xff - 1
 		return no, g.use(no, tries)
 	}
@@ -93,6 +99,23 @@ func (g *guide) first(hash uint64, tries bool) (no uint32, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+func (g *guide) at(hash uint64) *place { return &g.keys[hash%uint64(len(g.keys))] }
+
+// find returns what a place knows of a key, 0 for nothing, and where that is or may go: to
+// what is free, or else to one that the hash says.
+func (p *place) find(hash uint64) (at *atomic.Uint32, one uint32) {
+	at = &p[hash>>32%guideWays]
+	for i := range p {
+		switch one = p[i].Load(); {
+		case one == 0:
+			return &p[i], 0 // they fill from the first one on
+		case one>>8 == uint32(hash>>40):
+			return &p[i], one
+		}
+	}
+	return at, 0
 }
 
 func (g *guide) now() int64 { return int64(time.Since(g.base)) }
@@ -175,8 +198,8 @@ func (g *guide) learn(no uint32, hash uint64, d *bucketring.Decision) {
 	if !known {
 		return
 	}
-	place, one := &g.keys[hash%guideKeys], uint32(hash>>40)<<8|(owner+1)
-	if place.Load() != one { // mostly it is that already, and other cores keep their copies
-		place.Store(one)
+	one := uint32(hash>>40)<<8 | (owner + 1)
+	if at, known := g.at(hash).find(hash); known != one { // mostly it is that already, and other cores keep their copies
+		at.Store(one)
 	}
 }

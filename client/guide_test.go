@@ -65,6 +65,36 @@ func keyed(i int) bucketring.Request {
 	return bucketring.Request{Key: fmt.Sprint(i), Limits: perMinute, Cost: 1}
 }
 
+// TestGuideRemembers: of many keys hardly one is forgotten for another, and what was said last
+// counts, also where there are more keys than places.
+func TestGuideRemembers(t *testing.T) {
+	const keys = 20_000
+	g := client.NewGuide()
+	for range 2 {
+		for i := range keys {
+			g.Learn(fmt.Sprint(i), i%3)
+		}
+	}
+	kept := 0
+	for i := range keys {
+		if owner, ok := g.First(fmt.Sprint(i)); ok && owner == i%3 {
+			kept++
+		}
+	}
+	if kept < keys-keys/1000 {
+		t.Errorf("%d of %d keys are remembered, want nearly all", kept, keys)
+	}
+	for i := range 50 * keys {
+		key := fmt.Sprint(i)
+		if g.Learn(key, (i+1)%3); i%100 > 0 {
+			continue
+		}
+		if owner, ok := g.First(key); !ok || owner != (i+1)%3 {
+			t.Fatalf("key %d was just said to be at %d, and %d is asked, %v", i, (i+1)%3, owner, ok)
+		}
+	}
+}
+
 // TestS14 is the promise that calls reach owners directly, before and after keys move.
 func TestS14(t *testing.T) {
 	const keys = 3000

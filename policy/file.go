@@ -20,6 +20,9 @@ type Options struct {
 	// MergeDomains has several files in Envoy's dialect make one domain. Otherwise a domain
 	// that is in two files is an error.
 	MergeDomains bool
+	// Closed has Load and Watch refuse files that others can write, and folders with them in
+	// which others could replace or add some, unless they are mounted to be read only.
+	Closed bool
 	// Known is for Watch: what Load returned before. Watch begins with what has
 	// changed since then; nil means since Watch began.
 	Known *Set

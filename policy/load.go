@@ -21,7 +21,7 @@ import (
 // sub-folders apart: policies and lookup tables alike. It returns what loaded, and
 // for the rest an error, which is Errors.
 func Load(path string, opt Options) (*Set, error) {
-	all := readFiles(path)
+	all := readFiles(path, opt.Closed)
 	return all.load(opt)
 }
 
@@ -42,8 +42,9 @@ type contents struct {
 	err   error // the path itself could not be read
 }
 
-// readFiles reads the files of a path, and nothing into them.
-func readFiles(path string) contents {
+// readFiles reads the files of a path, and nothing into them. With closed, what others could
+// change is an error.
+func readFiles(path string, closed bool) contents {
 	all := contents{path: path}
 	names := []string{path}
 	if info, err := os.Stat(path); err != nil {
@@ -55,8 +56,11 @@ func readFiles(path string) contents {
 		}
 	}
 	for _, name := range names {
-		text, err := readFile(name)
+		text, err := readFile(name, closed)
 		all.files = append(all.files, content{name, text, err})
+	}
+	if closed {
+		all.err = checkFolders(&all)
 	}
 	return all
 }
@@ -80,12 +84,21 @@ func filesOf(folder string) ([]string, error) {
 	return names, err
 }
 
-func readFile(name string) ([]byte, error) {
+func readFile(name string, closed bool) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if closed {
+		info, err := f.Stat()
+		if err == nil {
+			err = checkFile(name, info)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	return io.ReadAll(io.LimitReader(f, maxFile+1)) // one more shows that it is too much
 }
 
@@ -154,8 +167,12 @@ func (s *Set) fail(f *file) {
 	s.failed = append(s.failed, lost)
 }
 
-// cannotRead says in which file the operating system failed.
+// cannotRead says in which file the operating system failed, or which one is refused.
 func cannotRead(name string, err error) *Error {
+	var refused *Error
+	if errors.As(err, &refused) {
+		return refused
+	}
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {
 		err = pathError.Err // its text repeats the name

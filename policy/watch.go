@@ -105,21 +105,21 @@ func stopped() *time.Timer {
 // begin looks for the first time. Folders are watched first, so that nothing
 // changes unseen between the two.
 func (w *watcher) begin() {
-	all := readFiles(w.path)
+	all := readFiles(w.path, w.opt.Closed)
 	w.follow(&all)
 	if w.opt.Known != nil {
 		w.last = w.opt.Known.sum
 		_ = w.look(false)
 		return
 	}
-	all = readFiles(w.path)
+	all = readFiles(w.path, w.opt.Closed)
 	w.last = all.sum()
 }
 
 // look loads the files if they say something new, or if it must. changed takes
 // the error too.
 func (w *watcher) look(must bool) error {
-	all := readFiles(w.path)
+	all := readFiles(w.path, w.opt.Closed)
 	w.follow(&all)
 	sum := all.sum()
 	if sum == w.last && !must {

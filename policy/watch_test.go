@@ -28,11 +28,15 @@ type watched struct {
 
 // watch watches a path until the test ends.
 func watch(t *testing.T, path string, known *policy.Set) *watched {
+	return watchWith(t, path, policy.Options{Known: known})
+}
+
+func watchWith(t *testing.T, path string, opt policy.Options) *watched {
 	w := &watched{t, make(chan change, 100), make(chan chan<- error)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() {
-		done <- policy.Watch(ctx, path, policy.Options{Known: known}, w.kick, func(s *policy.Set, err error) { w.changes <- change{s, err} })
+		done <- policy.Watch(ctx, path, opt, w.kick, func(s *policy.Set, err error) { w.changes <- change{s, err} })
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -74,7 +74,7 @@ func readFiles(cmd *cobra.Command, cfg *config) (f files, err error) {
 	failed(checkExposure(cfg))
 	f.policies = new(policy.Set)
 	if cfg.Policies != "" {
-		if f.policies, err = policy.Load(cfg.Policies, policyOptions(cfg.MergeDomains)); err != nil {
+		if f.policies, err = policy.Load(cfg.Policies, servedOptions(cfg.MergeDomains)); err != nil {
 			failed(fmt.Errorf("policies: %w", err))
 		}
 	}

@@ -54,13 +54,20 @@ func policyOptions(merge bool) policy.Options {
 	return policy.Options{Env: os.LookupEnv, MergeDomains: merge}
 }
 
+// servedOptions are those of a node: it refuses files that others could change.
+func servedOptions(merge bool) policy.Options {
+	opt := policyOptions(merge)
+	opt.Closed = true
+	return opt
+}
+
 // start loads the policies for the first time, when any problem is fatal.
 func (k *keeper) start() error {
 	k.kick = make(chan chan<- error)
 	if k.path == "" {
 		return nil
 	}
-	set, err := policy.Load(k.path, policyOptions(k.merge))
+	set, err := policy.Load(k.path, servedOptions(k.merge))
 	if err != nil {
 		return usage(fmt.Errorf("policies: %w", err))
 	}
@@ -77,7 +84,7 @@ func (k *keeper) run(ctx context.Context) error {
 	if k.path == "" {
 		return k.refuseLoads(ctx)
 	}
-	opt := policyOptions(k.merge)
+	opt := servedOptions(k.merge)
 	opt.Known = k.first
 	return policy.Watch(ctx, k.path, opt, k.kick, k.take)
 }

@@ -5,7 +5,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -120,6 +123,43 @@ func TestBadPolicyKeepsTheOldOne(t *testing.T) {
 		_, after := nodes[0].web.get(t, "/v1/members")
 		if hash := policyHashes(after); len(hash) != 1 || hash[0] == policyHashes(before)[0] {
 			return fmt.Errorf("hashes of the policies are %v, before %v, want one other", hash, policyHashes(before))
+		}
+		return nil
+	})
+}
+
+// A file that others could write is not loaded, however good it is.
+func TestPolicyOfOthersKeepsTheOldOne(t *testing.T) {
+	dir := policyFolder(t, "1d", map[string]string{"storm.yaml": fmt.Sprintf(storm, 10, 10)})
+	nodes, _ := startCluster(t, 1, append([]string{"--policies", dir}, exactly...)...)
+	name := filepath.Join(dir, "storm.yaml")
+	writePolicy(t, dir, ".storm", fmt.Sprintf(storm, 20, 20))
+	if err := errors.Join(os.Chmod(filepath.Join(dir, ".storm"), 0o646), os.Rename(filepath.Join(dir, ".storm"), name)); err != nil {
+		t.Fatal(err)
+	}
+	cure := "run: chmod o-w " + name
+	await(t, slack, func() error {
+		if _, page := nodes[0].admin().get(t, "/v1/admin/policies"); !strings.Contains(page, cure) {
+			return fmt.Errorf("policies are %s, want %s", page, cure)
+		}
+		return nil
+	})
+	if metric(t, nodes[0], "bucketring_policy_reload_success") != 0 || !strings.Contains(nodes[0].log(), cure) {
+		t.Errorf("neither metric nor log tell:\n%s", nodes[0].log())
+	}
+	status, text, err := nodes[0].admin().send(t.Context(), "POST", "/v1/admin/reload", nil)
+	if err != nil || status/100 == 2 || !strings.Contains(string(text), cure) {
+		t.Errorf("reload = %d %s, %v, want it refused with %s", status, text, err, cure)
+	}
+	if a := nodes[0].ask(t, "/v1/take", caller("storm", "user", "u")); a.rate("Limit") != "10" {
+		t.Errorf("take = %s, want the old limit", a.text)
+	}
+	if err := os.Chmod(name, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	await(t, slack, func() error {
+		if a := nodes[0].ask(t, "/v1/take", caller("storm", "user", "u")); a.rate("Limit") != "20" {
+			return fmt.Errorf("take = %s, want the new limit", a.text)
 		}
 		return nil
 	})

@@ -104,7 +104,7 @@ func listen(p *plan) (*Cluster, error) {
 		record: record{
 			state: StateJoining, boot: cmp.Or(p.Boot, uint64(time.Now().UnixNano())), seq: 1,
 			settings: p.Placer.Settings(), wireMin: wireMin, wireMax: wireMax,
-			policy: p.PolicyHash, peer: p.peer, zone: p.Zone, api: p.API,
+			policy: p.PolicyHash, peer: p.peer, zone: p.Zone, api: p.API, version: shortVersion(p.Version),
 		},
 	}
 	if p.Access.Insecure {

@@ -417,6 +417,28 @@ func TestPolicyHashIsSeenByAll(t *testing.T) {
 	})
 }
 
+// Where a node stands and what it runs is seen by all; a node that does not tell has neither.
+func TestZoneAndVersionAreSeenByAll(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		told := w.config(1)
+		told.Zone, told.Version = "eu-1", "v1.2.3"
+		w.join(told)
+		w.join(w.config(2))
+		w.agree(2*time.Second, 2)
+		for name, c := range w.nodes {
+			for _, m := range c.Members() {
+				want := [2]string{}
+				if m.Name == told.Name {
+					want = [2]string{"eu-1", "v1.2.3"}
+				}
+				if got := [2]string{m.Zone, m.Version}; got != want {
+					t.Errorf("%s sees %s with zone and version %q, want %q", name, m.Name, got, want)
+				}
+			}
+		}
+	})
+}
+
 // A dead member that was forgotten counts as one that left, until it is back: then nobody
 // remembers that.
 func TestForgottenUntilBack(t *testing.T) {

@@ -30,6 +30,8 @@ type Config struct {
 	Name string
 	// Zone is the failure domain, at most 16 bytes. It is shown, not used yet.
 	Zone string
+	// Version is that of the program, of which 32 bytes are shown to others.
+	Version string
 	// Bind is the gossip address, host:port, for TCP and UDP. An empty host
 	// means all of IPv4, port 0 picks a free port.
 	Bind string

@@ -20,18 +20,19 @@ type Record struct {
 	PeerHost, Zone   string
 	API              uint16
 	Key, Keys        uint32
+	Version          string
 }
 
 func (r Record) Marshal() []byte {
 	in := record{r.State, r.Flags, r.Boot, r.Seq, r.Settings, r.WireMin, r.WireMax, r.Policy,
-		hostPort{r.PeerHost, r.PeerPort}, r.Zone, r.API, r.Key, r.Keys}
+		hostPort{r.PeerHost, r.PeerPort}, r.Zone, r.API, r.Key, r.Keys, r.Version}
 	return in.marshal()
 }
 
 func ParseRecord(b []byte) (Record, error) {
 	r, err := parseRecord(b)
 	return Record{r.state, r.flags, r.boot, r.seq, r.settings, r.wireMin, r.wireMax, r.policy,
-		r.peer.port, r.peer.host, r.zone, r.api, r.key, r.keys}, err
+		r.peer.port, r.peer.host, r.zone, r.api, r.key, r.keys, r.version}, err
 }
 
 // A Delegate is all that memberlist calls.
@@ -66,5 +67,7 @@ func LogLine(log *slog.Logger, line string) Stats {
 }
 
 var Enough = enough
+
+var ShortVersion = shortVersion
 
 var ChangeKeys = changeKeys

@@ -54,6 +54,7 @@ const (
 	recordFixed  = 38 // bytes before the peer host
 	maxHost      = 255
 	maxZone      = 16
+	maxVersion   = 32
 	flagInsecure = 1 << 4 // bits 0 to 3 are free
 )
 
@@ -63,8 +64,8 @@ const (
 //	20 u32 ring settings   24 u16 wire min   26 u16 wire max
 //	28 u64 policy hash   36 u16 peer port   38 u8 n, n bytes peer host
 //	   then u8 n ≤ 16, n bytes zone, then u16 port of the API, then
-//	   u32 fingerprint of the gossip key that encrypts, u32 of all; an older node ends before
-//	   the port or before the fingerprints
+//	   u32 fingerprint of the gossip key that encrypts, u32 of all, then u8 n ≤ 32, n bytes
+//	   version of the program; an older node ends before the port, the fingerprints or the version
 //
 // A longer record of this format comes from a newer node: its tail is ignored.
 type record struct {
@@ -79,12 +80,13 @@ type record struct {
 	zone             string
 	api              uint16 // port of the gRPC API beside peer, 0 for none
 	key, keys        uint32 // PrintKey of the first gossip key, PrintKeys of all; 0 for none
+	version          string // of the program; it decides nothing
 }
 
-// marshal returns the wire form: at most 321 bytes, where memberlist allows 512
+// marshal returns the wire form: at most 354 bytes, where memberlist allows 512
 // and panics beyond.
 func (r *record) marshal() []byte {
-	b := make([]byte, 0, recordFixed+12+len(r.peer.host)+len(r.zone))
+	b := make([]byte, 0, recordFixed+13+len(r.peer.host)+len(r.zone)+len(r.version))
 	b = append(b, recordFormat, byte(r.state))
 	b = binary.BigEndian.AppendUint16(b, r.flags)
 	b = binary.BigEndian.AppendUint64(b, r.boot)
@@ -98,7 +100,8 @@ func (r *record) marshal() []byte {
 	b = append(append(b, byte(len(r.zone))), r.zone...)
 	b = binary.BigEndian.AppendUint16(b, r.api)
 	b = binary.BigEndian.AppendUint32(b, r.key)
-	return binary.BigEndian.AppendUint32(b, r.keys)
+	b = binary.BigEndian.AppendUint32(b, r.keys)
+	return append(append(b, byte(len(r.version))), r.version...)
 }
 
 var errShort = errors.New("record is cut short")
@@ -131,7 +134,7 @@ func parseRecord(b []byte) (record, error) {
 		return record{}, errShort
 	case r.state < StateJoining || r.state > stateLeaf:
 		return record{}, fmt.Errorf("record has unknown state %d", r.state)
-	case !validText(r.peer.host, maxHost) || !validText(r.zone, maxZone):
+	case !validText(r.peer.host, maxHost) || !validText(r.zone, maxZone) || !validText(r.version, maxVersion):
 		return record{}, errors.New("record has a malformed text")
 	}
 	return r, nil
@@ -140,13 +143,17 @@ func parseRecord(b []byte) (record, error) {
 // parseTail reads what older nodes do not say, and reports whether b ends where a node's
 // record may.
 func (r *record) parseTail(b []byte) bool {
+	ok := true
 	switch n := len(b); {
-	case n >= 10:
+	case n > 10:
+		_, r.version, ok = cutText(b[10:])
+		fallthrough
+	case n == 10:
 		r.key, r.keys = binary.BigEndian.Uint32(b[2:]), binary.BigEndian.Uint32(b[6:])
 		fallthrough
 	case n == 2:
 		r.api = binary.BigEndian.Uint16(b)
-		return true
+		return ok
 	default:
 		return n == 0
 	}
@@ -209,6 +216,18 @@ func validName(s string) bool {
 		}
 	}
 	return 1 <= len(s) && len(s) <= 63
+}
+
+// shortVersion makes a version fit into a record, whoever has named it.
+func shortVersion(s string) string {
+	fit := func(c rune) rune {
+		if c <= ' ' || c > '~' {
+			return '-'
+		}
+		return c
+	}
+	s = strings.Map(fit, s)
+	return s[:min(len(s), maxVersion)]
 }
 
 // validText accepts what is safe to show and to dial: printable ASCII without

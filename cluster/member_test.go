@@ -16,7 +16,7 @@ func exampleRecord() cluster.Record {
 	return cluster.Record{
 		State: cluster.StateActive, Flags: 1 << 4, Boot: 0x1122334455667788, Seq: 3,
 		Settings: 0xaabbccdd, WireMin: 1, WireMax: 2, Policy: 0x0102030405060708,
-		PeerPort: 7755, PeerHost: "10.1.2.3", Zone: "eu-1", API: 7751, Key: 0xa0a1a2a3, Keys: 0xb0b1b2b3,
+		PeerPort: 7755, PeerHost: "10.1.2.3", Zone: "eu-1", API: 7751, Key: 0xa0a1a2a3, Keys: 0xb0b1b2b3, Version: "1.2.3",
 	}
 }
 
@@ -33,16 +33,18 @@ func goodRecord(boot uint64) cluster.Record {
 func TestRecordGolden(t *testing.T) {
 	const golden = "01" + "02" + "0010" + "1122334455667788" + "0000000000000003" + "aabbccdd" +
 		"0001" + "0002" + "0102030405060708" + "1e4b" + "08" + "31302e312e322e33" + "04" + "65752d31"
-	const api, keys = "1e47", "a0a1a2a3" + "b0b1b2b3"
+	const api, keys, version = "1e47", "a0a1a2a3" + "b0b1b2b3", "05" + "312e322e33"
 	r := exampleRecord()
-	if got := hex.EncodeToString(r.Marshal()); got != golden+api+keys {
-		t.Errorf("record is\n%s, want\n%s", got, golden+api+keys)
+	if got := hex.EncodeToString(r.Marshal()); got != golden+api+keys+version {
+		t.Errorf("record is\n%s, want\n%s", got, golden+api+keys+version)
 	}
-	older, oldest := r, r
-	older.Key, older.Keys = 0, 0
-	oldest.API, oldest.Key, oldest.Keys = 0, 0, 0
+	old, older, oldest := r, r, r
+	old.Version = ""
+	older.Key, older.Keys, older.Version = 0, 0, ""
+	oldest.API, oldest.Key, oldest.Keys, oldest.Version = 0, 0, 0, ""
 	for text, want := range map[string]cluster.Record{ // a newer node says more, an older one less
-		golden + api + keys: r, golden + api + keys + "ffeedd": r, golden + api: older, golden: oldest,
+		golden + api + keys + version: r, golden + api + keys + version + "ffeedd": r,
+		golden + api + keys: old, golden + api: older, golden: oldest,
 	} {
 		b, err := hex.DecodeString(text)
 		if err != nil {
@@ -57,7 +59,7 @@ func TestRecordGolden(t *testing.T) {
 
 func TestRecordIsShortEnough(t *testing.T) {
 	r := exampleRecord()
-	r.PeerHost, r.Zone = strings.Repeat("h", 255), strings.Repeat("z", 16)
+	r.PeerHost, r.Zone, r.Version = strings.Repeat("h", 255), strings.Repeat("z", 16), cluster.ShortVersion(strings.Repeat("v", 99))
 	if n := len(r.Marshal()); n > 512 {
 		t.Errorf("longest record has %d bytes, memberlist panics above 512", n)
 	}
@@ -67,8 +69,8 @@ func TestMalformedRecords(t *testing.T) {
 	r := exampleRecord()
 	good := r.Marshal()
 	for n := range len(good) {
-		if n == len(good)-8 || n == len(good)-10 {
-			continue // without fingerprints, or the port of the API too, it is an older node's
+		if less := len(good) - n; less == 6 || less == 14 || less == 16 {
+			continue // without a version, fingerprints, or the port of the API too, it is an older node's
 		}
 		if _, err := cluster.ParseRecord(good[:n]); err == nil {
 			t.Errorf("the first %d bytes pass for a record", n)
@@ -82,6 +84,9 @@ func TestMalformedRecords(t *testing.T) {
 		"host control": func(b []byte) { b[39] = '\n' },
 		"zone length":  func(b []byte) { b[47] = 17 },
 		"zone control": func(b []byte) { b[48] = 0x80 },
+
+		"version length":  func(b []byte) { b[len(b)-6] = 6 },
+		"version control": func(b []byte) { b[len(b)-1] = '\n' },
 	}
 	for name, edit := range edits {
 		b := bytes.Clone(good)
@@ -99,7 +104,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add(r.Marshal())
 	f.Add(append(r.Marshal(), "tail"...))
 	f.Add([]byte{1})
-	for _, less := range []int{1, 8, 9, 10, 11} {
+	for _, less := range []int{1, 5, 6, 7, 14, 15, 16, 17} {
 		f.Add(r.Marshal()[:len(r.Marshal())-less])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -108,7 +113,7 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		again := r.Marshal()
-		if more := len(again) - len(b); more == 8 || more == 10 { // an older node says nothing of these
+		if more := len(again) - len(b); more == 1 || more == 9 || more == 11 { // an older node says nothing of these
 			b = append(bytes.Clone(b), make([]byte, more)...)
 		}
 		if len(again) > len(b) || !bytes.Equal(again, b[:len(again)]) {
@@ -118,6 +123,20 @@ func FuzzRecord(f *testing.F) {
 			t.Errorf("with a longer tail: %+v, %v, want %+v", longer, err, r)
 		}
 	})
+}
+
+// Whatever a program calls its version, all nodes accept its record.
+func TestVersionsFit(t *testing.T) {
+	for version, want := range map[string]string{
+		"": "", "v1.2.3-4-gabcdef0-dirty": "v1.2.3-4-gabcdef0-dirty", "1.0 ü\n": "1.0---", strings.Repeat("v", 99): strings.Repeat("v", 32),
+	} {
+		r := exampleRecord()
+		r.Version = cluster.ShortVersion(version)
+		got, err := cluster.ParseRecord(r.Marshal())
+		if err != nil || got.Version != want {
+			t.Errorf("version %q is told as %q, %v, want %q", version, got.Version, err, want)
+		}
+	}
 }
 
 func TestStateNames(t *testing.T) {

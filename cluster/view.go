@@ -44,6 +44,8 @@ type Member struct {
 	// Key is the fingerprint of the gossip key with which the node encrypts, Keys that of
 	// all that it decrypts with; 0 for none, or for an older node.
 	Key, Keys uint32
+	// Version is that of the program there; empty for an older node, which does not tell.
+	Version string
 }
 
 func (e *entry) member(self string) Member {
@@ -51,7 +53,7 @@ func (e *entry) member(self string) Member {
 		Name: e.name, Boot: e.rec.boot, State: e.state(),
 		Addr: e.addr.String(), Peer: e.peer(), API: e.api(), Zone: e.rec.zone,
 		Self: e.name+nameMark+e.start == self, Since: e.since, PolicyHash: e.rec.policy,
-		Key: e.rec.key, Keys: e.rec.keys,
+		Key: e.rec.key, Keys: e.rec.keys, Version: e.rec.version,
 	}
 }
 

@@ -41,6 +41,9 @@ type Config struct {
 	// Label is the cluster's name: nodes with another one do not hear each other. It may be
 	// empty on loopback.
 	Label string
+	// Zone and Version are shown to who looks at the members, on every node: the failure
+	// domain, at most 16 printable bytes without spaces, and what this program is.
+	Zone, Version string
 	// Keys are the cluster's secrets. Without them, whoever reaches this node's addresses is
 	// trusted: on others than loopback that needs Keys.Insecure.
 	Keys Keys
@@ -223,7 +226,7 @@ func (m *Member) Join(ctx context.Context, at Addresses) error {
 	}
 	keys := m.Keys()
 	c, err := cluster.Join(ctx, cluster.Config{
-		Name: m.cfg.Name, Bind: m.cfg.Gossip, Advertise: m.cfg.Advertise, Peer: at.Peer, API: at.API,
+		Name: m.cfg.Name, Zone: m.cfg.Zone, Version: m.cfg.Version, Bind: m.cfg.Gossip, Advertise: m.cfg.Advertise, Peer: at.Peer, API: at.API,
 		Seeds: m.cfg.Join, Known: m.cfg.Known, BootstrapAfter: m.cfg.Seams.BootstrapAfter,
 		Access: cluster.Access{Label: m.cfg.Label, Keys: keys.gossip, Insecure: keys.Insecure},
 		Placer: m.placer, PolicyHash: m.node.Policies().Hash(), Boot: m.boot.Load(),

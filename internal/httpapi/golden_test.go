@@ -185,7 +185,7 @@ func (v view) Members() httpapi.Members {
 	return httpapi.Members{Node: "n1", RingVersion: 3, Members: []httpapi.Member{
 		{Name: "n1", State: "active", Gossip: "127.0.0.1:7752", Peer: "127.0.0.1:7755",
 			Owned: 1365, Share: 1365.0 / 4093, Ring: "agrees", Self: true, Since: since},
-		{Name: "n2", State: "left", Zone: "b", Ring: "unknown", Since: since},
+		{Name: "n2", State: "left", Zone: "b", Version: "1.0.0", Ring: "unknown", Since: since},
 	}}
 }
 

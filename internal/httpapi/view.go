@@ -40,6 +40,8 @@ type Member struct {
 	Gossip string `json:"gossip"`
 	Peer   string `json:"peer"`
 	Zone   string `json:"zone"`
+	// Version is that of the program there; empty for one that does not tell.
+	Version string `json:"version"`
 	// Owned counts partitions; Share is their part of all, from 0 to 1, shown
 	// with four decimals.
 	Owned int     `json:"owned"`

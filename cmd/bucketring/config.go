@@ -25,6 +25,7 @@ import (
 // A config is the settings of a node, read and checked.
 type config struct {
 	NodeName     string
+	NodeZone     string
 	Listen       listen
 	Advertise    string
 	Cluster      clusterConfig

@@ -22,7 +22,7 @@ import (
 func (src *source) decode() (*config, error) {
 	d := decoder{values: src.values}
 	cfg := &config{
-		NodeName: d.text("node.name"),
+		NodeName: d.text("node.name"), NodeZone: d.text("node.zone"),
 		Listen: listen{
 			HTTP: d.address("listen.http"), GRPC: d.address("listen.grpc"), Gossip: d.address("listen.gossip"),
 			Admin: d.address("listen.admin"), RESP: d.address("listen.resp"), Peer: d.address("listen.peer"),
@@ -59,6 +59,9 @@ func (src *source) decode() (*config, error) {
 	if !nodeName.MatchString(cfg.NodeName) {
 		d.fail("node.name", "%q is not 1 to 63 bytes of a-z, 0-9, dot and hyphen", cfg.NodeName)
 	}
+	if !zoneName.MatchString(cfg.NodeZone) {
+		d.fail("node.zone", "%q is not at most 16 printable bytes without spaces", cfg.NodeZone)
+	}
 	if (cfg.Listen.Gossip == "") != (cfg.Listen.Peer == "") {
 		d.fail("listen.peer", "listen.gossip and listen.peer must both be given, or both be empty for a node that stays alone")
 	}
@@ -68,7 +71,10 @@ func (src *source) decode() (*config, error) {
 	return cfg, errors.Join(d.problems...)
 }
 
-var nodeName = regexp.MustCompile(`^[a-z0-9.-]{1,63}$`)
+var (
+	nodeName = regexp.MustCompile(`^[a-z0-9.-]{1,63}$`)
+	zoneName = regexp.MustCompile(`^[!-~]{0,16}$`)
+)
 
 // A decoder turns values into types and gathers what is wrong with them.
 type decoder struct {

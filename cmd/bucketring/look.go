@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -21,15 +22,17 @@ type membersAnswer struct {
 }
 
 type memberAnswer struct {
-	Name   string  `json:"name"`
-	State  string  `json:"state"`
-	Gossip string  `json:"gossip"`
-	Peer   string  `json:"peer"`
-	Zone   string  `json:"zone"`
-	Owned  int     `json:"owned"`
-	Share  float64 `json:"share"`
-	Self   bool    `json:"self"`
-	Since  string  `json:"since"`
+	Name   string `json:"name"`
+	State  string `json:"state"`
+	Gossip string `json:"gossip"`
+	Peer   string `json:"peer"`
+	Zone   string `json:"zone"`
+	// Version is empty for a node that does not tell.
+	Version string  `json:"version"`
+	Owned   int     `json:"owned"`
+	Share   float64 `json:"share"`
+	Self    bool    `json:"self"`
+	Since   string  `json:"since"`
 	// PolicyHash identifies the policies in force there.
 	PolicyHash string `json:"policy_hash"`
 	// GossipKey is the fingerprint of the key that encrypts there, GossipKeys that of all.
@@ -65,16 +68,21 @@ func membersCommand() *cobra.Command {
 }
 
 func (m *membersAnswer) text() string {
-	cells := [][]string{{"NAME", "STATE", "OWNED", "GOSSIP", "PEER", "ZONE"}}
+	cells := [][]string{{"NAME", "STATE", "VERSION", "ZONE", "OWNED", "GOSSIP", "PEER"}}
 	for _, one := range m.Members {
 		name := one.Name
 		if one.Self {
 			name += " *"
 		}
-		cells = append(cells, []string{name, one.State, percent(one.Share), one.Gossip, one.Peer, one.Zone})
+		cells = append(cells, []string{
+			name, one.State, dash(one.Version), dash(one.Zone), percent(one.Share), dash(one.Gossip), dash(one.Peer),
+		})
 	}
 	return columns(cells) + fmt.Sprintf("ring %d as %s sees it, %s\n", m.RingVersion, m.Node, m.agreement()) + m.disagreement() + m.gossipKeys()
 }
+
+// dash stands for what is not known, so that columns can be counted.
+func dash(s string) string { return cmp.Or(s, "-") }
 
 // agreement says whether the active members have one ring.
 func (m *membersAnswer) agreement() string {

@@ -222,7 +222,7 @@ func (s *server) wireNode() (err error) {
 	seams := s.seams.member
 	seams.BootstrapAfter = s.cfg.Cluster.BootstrapAfter
 	s.member, err = member.New(member.Config{
-		Name: s.cfg.NodeName, Gossip: s.cfg.Listen.Gossip, Advertise: s.cfg.Advertise, Join: s.cfg.Cluster.Join, Known: s.memory.addrs,
+		Name: s.cfg.NodeName, Zone: s.cfg.NodeZone, Version: version, Gossip: s.cfg.Listen.Gossip, Advertise: s.cfg.Advertise, Join: s.cfg.Cluster.Join, Known: s.memory.addrs,
 		Label: s.cfg.Cluster.Label, Keys: s.keys, Node: own, Seams: seams,
 		Hooks: member.Hooks{
 			Frame:  s.metrics.ObserveFrame,

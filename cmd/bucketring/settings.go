@@ -4,6 +4,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -25,8 +26,9 @@ func settings(dev bool) []setting {
 	if dev {
 		gossip, peers, redis = "", "", "127.0.0.1:7754"
 	}
-	return []setting{
+	return slices.Concat([]setting{
 		{"node.name", "", "name of this node, stable over restarts, 1 to 63 bytes of a-z 0-9 . - (default the host name)"},
+		{"node.zone", "", "failure domain of this node, at most 16 bytes, which members show"},
 		{"listen.http", "127.0.0.1:7750", "address of the JSON API; empty switches it off"},
 		{"listen.grpc", "127.0.0.1:7751", "address of the gRPC API; empty switches it off"},
 		{"listen.gossip", gossip, "address of gossip, TCP and UDP; empty for a node that stays alone"},
@@ -54,6 +56,19 @@ func settings(dev bool) []setting {
 		{"resp.forward-budget", 10 * time.Millisecond, "how long a Redis client's command may wait for the node that owns its key"},
 		{"resp.idle-timeout", 5 * time.Minute, "how long a Redis client may say nothing; 0 is for ever"},
 		{"resp.idle-expiry", 24 * time.Hour, "how long a Redis counter without an expiry is kept that nobody uses"},
+	}, foreignSettings(), []setting{
+		{"max-keys", int64(0), "most counters kept; 0 leaves it to max-memory"},
+		{"max-memory", "", "most memory for counters, such as 512MiB (default 60 % of the memory limit)"},
+		{"drain-timeout", 30 * time.Second, "most time from SIGTERM to exit"},
+		{"log.level", "info", "least level to log: debug, info, warn or error"},
+		{"log.format", "text", "log as text or json"},
+		{"log.keys", false, "show keys of callers as they are, in the log and to top --keys; else they are hashes"},
+	})
+}
+
+// foreignSettings are about callers who speak as to another limiter.
+func foreignSettings() []setting {
+	return []setting{
 		{"envoy.charge", "each", "what a refused call to a domain in Envoy's dialect charges: each (every descriptor) or all_or_nothing"},
 		{"envoy.response-headers", "auto", "rate headers in answers to Envoy: auto (of policies, not of the dialect), on or off"},
 		{"envoy.header-limit", "RateLimit-Limit", "header of the dialect with the limit"},
@@ -72,12 +87,6 @@ func settings(dev bool) []setting {
 		{"gubernator.multi-region", "refuse", "what becomes of Gubernator's MULTI_REGION, which nothing here does: refuse or ignore"},
 		{"gubernator.retry-after", false, "tell Gubernator clients retry_after_ms in the metadata of OVER_LIMIT"},
 		{"gubernator.max-key-length", int64(512), "most bytes of name and unique_key of a Gubernator client together"},
-		{"max-keys", int64(0), "most counters kept; 0 leaves it to max-memory"},
-		{"max-memory", "", "most memory for counters, such as 512MiB (default 60 % of the memory limit)"},
-		{"drain-timeout", 30 * time.Second, "most time from SIGTERM to exit"},
-		{"log.level", "info", "least level to log: debug, info, warn or error"},
-		{"log.format", "text", "log as text or json"},
-		{"log.keys", false, "show keys of callers as they are, in the log and to top --keys; else they are hashes"},
 	}
 }
 

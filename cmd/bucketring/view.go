@@ -30,7 +30,7 @@ func (v *view) Members() httpapi.Members {
 	}
 	for _, m := range v.known() {
 		answer.Members = append(answer.Members, httpapi.Member{
-			Name: m.Name, State: m.State.String(), Gossip: m.Addr, Peer: m.Peer, Zone: m.Zone,
+			Name: m.Name, State: m.State.String(), Gossip: m.Addr, Peer: m.Peer, Zone: m.Zone, Version: m.Version,
 			Owned: owned[m.Name], Share: share(owned[m.Name]), Self: m.Self, Since: m.Since,
 			PolicyHash: fmt.Sprintf("%016x", m.PolicyHash), GossipKey: member.Print(m.Key), GossipKeys: member.Print(m.Keys), Ring: v.ringOf(&m),
 		})
@@ -45,6 +45,7 @@ func (v *view) known() []cluster.Member {
 	}
 	return []cluster.Member{{
 		Name: v.cfg.NodeName, State: cluster.StateActive, Self: true, Since: v.began, PolicyHash: v.node.Policies().Hash(),
+		Zone: v.cfg.NodeZone, Version: version,
 	}}
 }
 

@@ -45,6 +45,7 @@ type config struct {
 	MaxKeys      int64
 	MaxMemory    int64 // bytes; 0 means a share of the memory limit
 	Drain        time.Duration
+	Linger       time.Duration
 	LogLevel     string
 	LogJSON      bool
 	LogKeys      bool

@@ -44,7 +44,7 @@ func (src *source) decode() (*config, error) {
 			Join: d.seeds("cluster.join"), Label: d.text("cluster.label"), BootstrapAfter: d.duration("cluster.bootstrap-after"),
 		},
 		Policies: d.text("policies"), KeyFile: d.text("key-file"), TokensFile: d.text("tokens-file"), TLS: d.pair(), PeerTLS: d.peerPair(), Insecure: d.boolean("insecure"), Budget: d.duration("forward-budget"),
-		MaxKeys: d.number("max-keys"), MaxMemory: d.bytes("max-memory"), Drain: d.duration("drain-timeout"),
+		MaxKeys: d.number("max-keys"), MaxMemory: d.bytes("max-memory"), Drain: d.duration("drain-timeout"), Linger: d.duration("drain-linger"),
 		DataDir: d.text("data-dir"), DataSync: d.choice("data-sync", "interval", syncNever),
 		LogLevel: d.choice("log.level", "debug", "info", "warn", "error"),
 		LogJSON:  d.choice("log.format", "text", "json") == "json", LogKeys: d.boolean("log.keys"),

@@ -81,7 +81,7 @@ func portOf(addr net.Addr) uint16 {
 // serveClients opens the doors for callers.
 func (s *server) serveClients(group *errgroup.Group) {
 	if s.doors.http != nil {
-		s.doors.serveHTTP(group, "http", s.doors.http, s.secured("http", httpapi.Server(s.httpDoor(), errorLog(s.log))))
+		s.doors.serveHTTP(group, "http", s.doors.http, s.secured("http", httpapi.Server(s.leaving.closing(s.httpDoor()), errorLog(s.log))))
 	}
 	if s.doors.grpc != nil {
 		g := s.api.GRPC()

@@ -64,7 +64,7 @@ func (f *fleet) start(ctx context.Context, name string) (*process, error) {
 		return nil, err
 	}
 	args := []string{"serve", "--node-name", name, "--stop-with-stdin", "--log-format", "json",
-		"--cluster-label", "demo", "--key-file", f.keyFile(), "--drain-timeout", "8s", "--forward-budget", "2s"}
+		"--cluster-label", "demo", "--key-file", f.keyFile(), "--drain-timeout", "9s", "--drain-linger", "2s", "--forward-budget", "2s"}
 	for _, door := range []string{"http", "grpc", "gossip", "admin", "peer"} {
 		args = append(args, "--listen-"+door, "127.0.0.1:0")
 	}

@@ -5,17 +5,18 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/bucketring/bucketring/cluster"
 	"github.com/bucketring/bucketring/internal/httpapi"
 )
 
 const (
-	// linger is how long a node that has handed over goes on answering: load balancers and
-	// peers learn late.
-	linger = 2 * time.Second
-	// goodbye is what a drain leaves of its time for what comes after the handover.
+	// goodbye is what a drain leaves of its time for what comes after the node has answered
+	// for the last time: to tell the others, and to close the doors.
 	goodbye = 3 * time.Second
 	// takeOverIn is how long a new node waits for its partitions before it answers.
 	takeOverIn = 20 * time.Second
@@ -39,6 +40,7 @@ type leaving struct {
 	quit  sync.Once
 	mu    sync.Mutex // held to begin
 	err   error      // that not all was handed over; read after done
+	gave  time.Time  // when it was; read after done
 }
 
 // unless does something that must not come after the beginning.
@@ -76,6 +78,7 @@ func newLeaving() *leaving {
 func (s *server) handOver(ctx context.Context) {
 	if s.leaving.begin(func() { s.health.set(errors.New("draining")) }) {
 		s.giveAll(ctx)
+		s.leaving.gave = time.Now()
 		close(s.leaving.done)
 	}
 	<-s.leaving.done
@@ -89,7 +92,7 @@ func (s *server) giveAll(ctx context.Context) {
 	}
 	began := time.Now()
 	s.member.BeginLeave(ctx)
-	giving, cancel := context.WithTimeout(ctx, max(s.cfg.Drain-goodbye, s.cfg.Drain/2))
+	giving, cancel := context.WithTimeout(ctx, max(s.cfg.Drain-s.cfg.Linger-goodbye, s.cfg.Drain/2))
 	defer cancel()
 	if s.leaving.err = s.member.HandOver(giving); s.leaving.err != nil {
 		s.log.Error("not all counters were handed over: give --drain-timeout more time", "err", s.leaving.err)
@@ -109,11 +112,8 @@ func (s *server) drain(orderly bool) {
 	}
 	s.health.set(errors.New("draining"))
 	s.notServing()
-	if s.member.Cluster() != nil && orderly { // as a member still: whom it refers callers to may have joined just now
-		select {
-		case <-time.After(min(linger, s.cfg.Drain/2)):
-		case <-ctx.Done():
-		}
+	if orderly && s.hasOthers() { // as a member still: whom it refers callers to may have joined just now
+		time.Sleep(min(time.Until(s.leaving.gave.Add(s.cfg.Linger)), s.cfg.Drain-time.Since(began)-min(goodbye, s.cfg.Drain/4)))
 	}
 	if err := s.member.Leave(ctx); err != nil {
 		s.log.Warn("left without goodbye", "err", err)
@@ -121,6 +121,26 @@ func (s *server) drain(orderly bool) {
 	s.doors.close(ctx)
 	s.member.End()
 	s.log.Info("stopped", "node", s.cfg.NodeName, "took", time.Since(began).Round(time.Millisecond))
+}
+
+// hasOthers reports whether callers who are sent away have another node to go to.
+func (s *server) hasOthers() bool {
+	return slices.ContainsFunc((*view)(s).known(), func(m cluster.Member) bool {
+		return !m.Self && m.State == cluster.StateActive
+	})
+}
+
+// closing has callers come back over another connection once this node drains: they keep one
+// for as long as they are let, and would not look for another node before.
+func (l *leaving) closing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-l.began:
+			w.Header().Set("Connection", "close")
+		default:
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // A drainer is the server as what an operator drains from afar.

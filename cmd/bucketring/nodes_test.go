@@ -176,7 +176,7 @@ func startNode(t *testing.T, name string, args ...string) *testNode {
 }
 
 func serveCommandLine(name string) []string {
-	line := []string{"bucketring", "serve", "--node-name", name, "--log-format", "json"}
+	line := []string{"bucketring", "serve", "--node-name", name, "--log-format", "json", "--drain-linger", "2s"}
 	for _, door := range []string{"http", "grpc", "gossip", "admin", "peer"} {
 		line = append(line, "--listen-"+door, "127.0.0.1:0")
 	}

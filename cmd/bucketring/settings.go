@@ -60,6 +60,7 @@ func settings(dev bool) []setting {
 		{"max-keys", int64(0), "most counters kept; 0 leaves it to max-memory"},
 		{"max-memory", "", "most memory for counters, such as 512MiB (default 60 % of the memory limit)"},
 		{"drain-timeout", 30 * time.Second, "most time from SIGTERM to exit"},
+		{"drain-linger", 5 * time.Second, "how long a node answers on after it has handed over, because load balancers learn late"},
 		{"log.level", "info", "least level to log: debug, info, warn or error"},
 		{"log.format", "text", "log as text or json"},
 		{"log.keys", false, "show keys of callers as they are, in the log and to top --keys; else they are hashes"},

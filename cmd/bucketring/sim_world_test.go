@@ -159,7 +159,7 @@ func (w *simWorld) launch(name string, host int) *simNode {
 	w.Helper()
 	time.Sleep(time.Duration(1 + w.rand.IntN(1000))) // no two starts have one boot
 	cfg := &config{
-		NodeName: name, Insecure: true, Budget: simBudget, MaxMemory: 64 << 20, Drain: 30 * time.Second,
+		NodeName: name, Insecure: true, Budget: simBudget, MaxMemory: 64 << 20, Drain: 30 * time.Second, Linger: 5 * time.Second,
 		Listen:  listen{Gossip: gossipAddr(host), Peer: peerAddr(host)},
 		Cluster: clusterConfig{Label: "sim", BootstrapAfter: 10 * time.Second},
 	}

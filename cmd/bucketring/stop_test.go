@@ -28,6 +28,20 @@ func awaitNotReady(t *testing.T, n *testNode) time.Duration {
 	})
 }
 
+// closes reports whether a node closes a caller's connection with its answer.
+func closes(t *testing.T, n *testNode) bool {
+	t.Helper()
+	resp, err := n.web.client.Get(n.web.base + "/v1/take?key=closes&limit=100/h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("take = %s, want 200", resp.Status)
+	}
+	return resp.Close
+}
+
 // A node that is told to stop says so, goes on answering for those who have not
 // heard, and ends well.
 func TestTermDrains(t *testing.T) {
@@ -41,6 +55,9 @@ func TestTermDrains(t *testing.T) {
 			t.Errorf("GET %s = %d %q, want 200", probe, status, text)
 		}
 	}
+	if closes(t, n2) {
+		t.Error("a node that does not drain closes connections")
+	}
 	if err := n2.signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +65,9 @@ func TestTermDrains(t *testing.T) {
 	t.Logf("not ready after %v; promised are 100ms", awaitNotReady(t, n2).Round(time.Millisecond))
 	if status, text := n2.web.get(t, "/livez"); status != http.StatusOK {
 		t.Errorf("GET /livez while draining = %d %q, want 200", status, text)
+	}
+	if !closes(t, n2) {
+		t.Error("a node that drains keeps the connections of callers, who would stay")
 	}
 	for _, key := range slices.Concat(owned[n1.name], owned[n2.name]) {
 		for _, door := range doors {
@@ -76,7 +96,8 @@ func TestTermDrains(t *testing.T) {
 // Whoever asks twice does not want to wait.
 func TestSecondTermEndsAtOnce(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, "n1")
+	nodes, _ := startCluster(t, 2, "--drain-linger", "20s") // alone it would not wait for others
+	n := nodes[1]
 	if err := n.signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

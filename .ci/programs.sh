@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs from Debian what tests of doors start: proxies, Redis and interpreters. What cannot be installed is named, and its tests are skipped.
+# Installs from Debian what tests start: proxies, Redis, interpreters, and promtool. What cannot be installed is named, and its tests are skipped.
 set -uo pipefail
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
@@ -9,7 +9,7 @@ fi
 
 missing=()
 for package in nginx caddy haproxy curl redis-server redis-tools python3 python3-redis python3-grpcio python3-protobuf \
-	protobuf-compiler protobuf-compiler-grpc php-cli php-redis php-predis ruby-redis; do
+	protobuf-compiler protobuf-compiler-grpc php-cli php-redis php-predis ruby-redis prometheus; do
 	dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
 command -v node >/dev/null || missing+=(nodejs) # not always from Debian

@@ -275,7 +275,7 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 		s.doors.serveHTTP(group, "admin", s.doors.admin, s.adminServer())
 	}
 	src := metrics.Sources{
-		Node: s.node.Stats, Envoy: s.envoyStats, Policies: s.policyStats, Version: version, Insecure: s.cfg.Insecure,
+		Node: s.node.Stats, Envoy: s.envoyStats, Policies: s.policyStats, Version: version, Insecure: s.cfg.Insecure, StoreLimit: memoryFor(s.cfg),
 		Panics: map[string]func() int64{
 			"http": func() int64 { return int64(s.http.Stats().Panics) }, "grpc": s.api.Panics,
 			"resp": func() int64 { return int64(s.resp.Stats().Panics) }, "gubernator": func() int64 { return int64(s.gubernator.Stats().Panics) },
@@ -289,7 +289,7 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 		src.Proofs = s.proof.stats
 	}
 	if s.doors.gossip != "" {
-		src.Disagreement = s.member.Disagreement
+		src.Disagreement, src.StoreLimit = s.member.Disagreement, src.StoreLimit/2 // the other half is for copies
 		if s.keyfile != nil {
 			src.Keys = s.keyStats
 		}

@@ -4,7 +4,6 @@ package deploy_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -257,15 +256,4 @@ func TestPrometheusFindsEveryNode(t *testing.T) {
 		}
 	}
 	t.Errorf("jobs %+v: want bucketring with the A records of node at port 7753", config.Jobs)
-}
-
-func TestPromtoolAgrees(t *testing.T) {
-	tool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool is not installed")
-	}
-	name := filepath.Join(root, "deploy/prometheus/prometheus.yml")
-	if out, err := exec.CommandContext(t.Context(), tool, "check", "config", name).CombinedOutput(); err != nil {
-		t.Errorf("promtool check config: %v\n%s", err, out)
-	}
 }

@@ -47,6 +47,8 @@ type Sources struct {
 	Proofs func() Proofs
 	// Panics counts calls that ended in a panic, by door.
 	Panics map[string]func() int64
+	// StoreLimit is from how many bytes on new keys share a counter; 0 for no bound.
+	StoreLimit int64
 	// Version is this program's, Insecure whether strangers are let in.
 	Version  string
 	Insecure bool
@@ -173,6 +175,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	s.put(buildInfo, 1, c.src.Version, runtime.Version())
 	s.put(insecure, boolean(c.src.Insecure))
 	c.node(s, c.src.Node())
+	if c.src.StoreLimit > 0 {
+		s.put(storeLimit, float64(c.src.StoreLimit))
+	}
 	if c.src.Cluster != nil {
 		collectCluster(s, c.src.Cluster())
 		collectMoves(s, c.src.Node().Moves)

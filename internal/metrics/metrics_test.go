@@ -65,7 +65,7 @@ func scrape(t *testing.T) string {
 		},
 		Keys:    func() metrics.Keys { return metrics.Keys{First: "aa", All: "bb", Mismatch: 29} },
 		Panics:  map[string]func() int64{"http": func() int64 { return 1 }},
-		Version: "1.2.3",
+		Version: "1.2.3", StoreLimit: 30,
 	})
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
@@ -151,9 +151,10 @@ func TestScrapeOfProofs(t *testing.T) {
 	}
 }
 
-func TestScrapeOfKeys(t *testing.T) {
+func TestScrapeOfKeysAndRoom(t *testing.T) {
 	text := scrape(t)
 	for _, line := range []string{
+		`bucketring_store_limit_bytes 30`,
 		`bucketring_gossip_key_info{key="aa",keys="bb"} 1`,
 		`bucketring_gossip_key_mismatch 29`,
 	} {

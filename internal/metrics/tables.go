@@ -38,6 +38,7 @@ var (
 
 	keys       = metric{"bucketring_keys", gauge, "Counters held.", nil}
 	storeBytes = metric{"bucketring_store_bytes", gauge, "Estimated memory of the counters.", nil}
+	storeLimit = metric{"bucketring_store_limit_bytes", gauge, "Memory of the counters from which on new keys share one.", nil}
 	evictions  = metric{"bucketring_evictions_total", counter, "Counters dropped; none of them was in use.", []string{"reason"}}
 	overflowed = metric{"bucketring_overflowed_total", counter, "Calls for new keys that shared a counter because the store was full.", nil}
 	adjusted   = metric{"bucketring_adjusted_total", counter, "Counters carried over to another amount of their limit.", nil}

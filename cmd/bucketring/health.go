@@ -26,6 +26,8 @@ type readiness struct{ reason atomic.Pointer[error] }
 // set makes the node ready with nil, or not with a reason.
 func (r *readiness) set(reason error) { r.reason.Store(&reason) }
 
+func (r *readiness) is() bool { return *r.reason.Load() == nil }
+
 func (r *readiness) checks() []httpapi.Check {
 	return []httpapi.Check{{Name: "process", Live: true}, {Name: "member", Err: *r.reason.Load()}}
 }

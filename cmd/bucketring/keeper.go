@@ -10,12 +10,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/bucketring/bucketring"
@@ -87,23 +85,6 @@ func (k *keeper) run(ctx context.Context) error {
 	opt := servedOptions(k.merge)
 	opt.Known = k.first
 	return policy.Watch(ctx, k.path, opt, k.kick, k.take)
-}
-
-// onHangup has SIGHUP load everything, until ctx is done.
-func (k *keeper) onHangup(ctx context.Context) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	go func() {
-		defer signal.Stop(hangup)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hangup:
-				_ = k.Reload(ctx) // what is wrong is logged
-			}
-		}
-	}()
 }
 
 // refuseLoads answers those who want a load although there is nothing to load.

@@ -105,6 +105,7 @@ func (s *server) giveAll(ctx context.Context) {
 // A node that failed to join or must stop does not linger.
 func (s *server) drain(orderly bool) {
 	began := time.Now()
+	s.manager.tell(stateStopping)
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
 	defer cancel()
 	if orderly {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"os"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -75,6 +76,7 @@ type server struct {
 	names   func(key string) string // of keys that must not be seen
 	memory  *memory
 	began   time.Time
+	manager *manager
 
 	doors      doors
 	metrics    *metrics.Metrics
@@ -107,7 +109,8 @@ func serve(ctx context.Context, cfg *config, log *slog.Logger, ready func(*serve
 	if err != nil {
 		return err
 	}
-	s.keeper.onHangup(ctx)
+	s.manager = managerIn(os.Getenv, os.Getpid(), log)
+	s.onHangup(ctx)
 	return s.serve(ctx, ready)
 }
 
@@ -123,6 +126,7 @@ func (s *server) serve(ctx context.Context, ready func(*server)) (err error) {
 		s.serveClients(group)
 		s.leaving.unless(func() { s.health.set(nil) })
 		s.log.Info("ready", "node", s.cfg.NodeName)
+		s.manager.tell(stateReady)
 		if ready != nil {
 			ready(s)
 		}
@@ -142,7 +146,7 @@ func (s *server) serve(ctx context.Context, ready func(*server)) (err error) {
 
 // open makes the parts of a node and its sockets. Nothing runs yet.
 func open(cfg *config, log *slog.Logger, with seams) (*server, error) {
-	s := &server{cfg: cfg, log: log, seams: with, began: time.Now(), leaving: newLeaving()}
+	s := &server{cfg: cfg, log: log, seams: with, began: time.Now(), leaving: newLeaving(), manager: &manager{}}
 	var err error
 	if cfg.KeyFile != "" {
 		if s.keys, err = member.ReadKeys(cfg.KeyFile); err != nil {
@@ -266,6 +270,7 @@ func (s *server) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return s.member.Run(ctx) })
 	group.Go(func() error { return s.keeper.run(ctx) })
 	group.Go(func() error { return s.proof.run(ctx) })
+	group.Go(func() error { return s.manager.run(ctx) })
 	group.Go(func() error { return s.keeper.spreader.run(ctx) })
 	group.Go(func() error { return s.memory.run(ctx, (*view)(s).known) })
 	if s.doors.peer != nil {

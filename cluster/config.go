@@ -46,8 +46,9 @@ type Config struct {
 	// 0 for none. It is told to clients of other nodes.
 	API uint16
 	// Seeds say where other nodes may be: host:port or dns+host:port, each
-	// address of the name being a seed, dnssrv+name, or file+path of a file
-	// with a host:port on each line. They are resolved again at each use. Without seeds this node waits to be found.
+	// address of the name being a seed, dnssrv+name, file+path of a file with a host:port
+	// on each line, or exec+path of a program that prints such lines. They are resolved
+	// again at each use. Without seeds this node waits to be found.
 	Seeds []string
 	// Known are gossip addresses of other nodes from before this start: as good as seeds
 	// where no seed answers.

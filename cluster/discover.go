@@ -10,27 +10,34 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
 
-// lookupTime bounds the lookups of all seeds together.
-const lookupTime = 5 * time.Second
+const (
+	// lookupTime bounds the lookups of all seeds together.
+	lookupTime = 5 * time.Second
+	// maxPrinted bounds what a program may print, in bytes.
+	maxPrinted = 1 << 20
+)
 
 // A seed says where other nodes may be.
 type seed struct {
 	hostPort
 	srv  bool   // host is the name of SRV records, which have the ports
 	file string // with a host:port on each line; the rest is empty then
+	run  string // program that prints such lines; the rest is empty then
 }
 
 // name is the seed as errors name it.
-func (s *seed) name() string { return cmp.Or(s.file, s.host) }
+func (s *seed) name() string { return cmp.Or(s.file, s.run, s.host) }
 
-// parseSeed reads "host:port", "dns+host:port", "dnssrv+name" or "file+path".
+// parseSeed reads "host:port", "dns+host:port", "dnssrv+name", "file+path" or "exec+path".
 func parseSeed(text string) (seed, error) {
 	bad := func(why string) (seed, error) {
-		return seed{}, fmt.Errorf("cluster: seed %q: %s: want host:port, dns+host:port, dnssrv+name or file+path", text, why)
+		return seed{}, fmt.Errorf("cluster: seed %q: %s: want host:port, dns+host:port, dnssrv+name, file+path or exec+path", text, why)
 	}
 	kind, rest, ok := strings.Cut(text, "+")
 	if !ok {
@@ -42,6 +49,11 @@ func parseSeed(text string) (seed, error) {
 			return bad("no path")
 		}
 		return seed{file: rest}, nil
+	case "exec":
+		if !filepath.IsAbs(rest) {
+			return bad("a program is named by its whole path")
+		}
+		return seed{run: rest}, nil
 	case "dnssrv":
 		if rest == "" || strings.Contains(rest, ":") || !validText(rest, maxHost) {
 			return bad("bad name")
@@ -102,7 +114,17 @@ func (c *Cluster) strangers(addrs []netip.AddrPort) []netip.AddrPort {
 func (s seed) resolve(ctx context.Context, r Resolver) ([]netip.AddrPort, error) {
 	switch {
 	case s.file != "":
-		return resolveFile(ctx, s.file, r)
+		text, err := os.ReadFile(s.file)
+		if err != nil {
+			return nil, err
+		}
+		return resolveLines(ctx, text, r)
+	case s.run != "":
+		text, err := printed(ctx, s.run)
+		if err != nil {
+			return nil, err
+		}
+		return resolveLines(ctx, text, r)
 	case !s.srv:
 		return s.hostPort.resolve(ctx, r)
 	}
@@ -117,14 +139,29 @@ func (s seed) resolve(ctx context.Context, r Resolver) ([]netip.AddrPort, error)
 	return addrs, err
 }
 
-// resolveFile returns the addresses of all lines of a file but comments. A file without any is
-// one that somebody still has to fill. The error names the bad lines; the others are good.
-func resolveFile(ctx context.Context, name string, r Resolver) ([]netip.AddrPort, error) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
+// printed returns what a program prints that runs as this node's user, without arguments. What
+// it does not end in time is killed, and its own children are not waited for.
+func printed(ctx context.Context, path string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, path)
+	cmd.WaitDelay = time.Second
+	text, err := cmd.Output()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		if why, _, _ := strings.Cut(strings.TrimSpace(string(failed.Stderr)), "\n"); why != "" {
+			err = fmt.Errorf("%w: %.200q", err, why)
+		}
 	}
+	if err == nil && len(text) > maxPrinted {
+		err = fmt.Errorf("it prints %d bytes, at most %d are read", len(text), maxPrinted)
+	}
+	return text, err
+}
+
+// resolveLines returns the addresses of all lines but comments. A text without any is one that
+// somebody still has to fill. The error names the bad lines; the others are good.
+func resolveLines(ctx context.Context, text []byte, r Resolver) ([]netip.AddrPort, error) {
 	var addrs []netip.AddrPort
+	var err error
 	no, targets := 0, 0
 	for line := range strings.Lines(string(text)) {
 		no++

@@ -121,7 +121,7 @@ func TestSeedsAreLookedUpAnew(t *testing.T) {
 func TestMalformedSeeds(t *testing.T) {
 	for _, seed := range []string{
 		"", "10.0.0.1", "10.0.0.1:", ":7752", "10.0.0.1:0", "10.0.0.1:gossip", "10.0.0.1:70000",
-		"tcp+10.0.0.1:7752", "dnssrv+", "dnssrv+name:7752", "dns+name", "a b:1", "2001:db8::1:7752x", "file+", "exec+/bin/true",
+		"tcp+10.0.0.1:7752", "dnssrv+", "dnssrv+name:7752", "dns+name", "a b:1", "2001:db8::1:7752x", "file+", "exec+", "exec+true",
 	} {
 		_, err := cluster.Join(t.Context(), cluster.Config{
 			Name: "node", Bind: "127.0.0.1:0", Peer: ":1", Seeds: []string{seed},
@@ -211,6 +211,52 @@ func TestFileOfSeeds(t *testing.T) {
 			t.Errorf("without the file: %v, want an error that names it", err)
 		}
 	})
+}
+
+// A program that prints seeds runs at each use.
+func TestProgramOfSeeds(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "seeds")
+	inWorld(t, func(t *testing.T, w *world) {
+		cfg := w.config(1)
+		cfg.Seeds, cfg.BootstrapAfter = []string{"exec+" + name}, time.Millisecond
+		c := w.join(cfg)
+		c.Close() // its goroutine uses the same random numbers
+		for _, tt := range []struct{ script, want, wrong string }{
+			{"echo 10.0.0.7:7752; echo '# nobody'; echo " + addr(1), "[10.0.0.7:7752]", ""},
+			{"echo 10.0.0.8:7752; echo x", "[10.0.0.8:7752]", "line 2: want host:port"},
+			{"echo 10.0.0.8:7752; echo 'no such zone' >&2; exit 3", "[]", `exit status 3: "no such zone"`},
+			{"exit 0", "[]", "no host:port in it yet"},
+			{"head -c 2000000 /dev/zero", "[]", "it prints 2000000 bytes, at most 1048576 are read"},
+		} {
+			if err := os.WriteFile(name+".new", []byte("#!/bin/sh\n"+tt.script+"\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(name+".new", name); err != nil {
+				t.Fatal(err)
+			}
+			addrs, err := c.Resolve(t.Context())
+			if got := fmt.Sprint(addrs); got != tt.want || (err == nil) != (tt.wrong == "") || err != nil && !strings.Contains(err.Error(), tt.wrong) {
+				t.Errorf("%q: %s, %v, want %s and %q", tt.script, got, err, tt.want, tt.wrong)
+			}
+		}
+	})
+}
+
+// A program that does not end is ended, and who holds what it printed to is not waited for.
+func TestProgramOfSeedsThatHangs(t *testing.T) {
+	for _, script := range []string{"exec sleep 1000", "sleep 3 & exec sleep 1000"} {
+		name := filepath.Join(t.TempDir(), "seeds")
+		if err := os.WriteFile(name, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err := cluster.Printed(ctx, name)
+		cancel()
+		if err == nil {
+			t.Errorf("%q: no error, want it ended", script)
+		}
+	}
 }
 
 // A file that is filled late brings nodes together.

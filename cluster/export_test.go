@@ -70,4 +70,6 @@ var Enough = enough
 
 var ShortVersion = shortVersion
 
+var Printed = printed
+
 var ChangeKeys = changeKeys

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -138,9 +139,9 @@ func (d *decoder) seeds(key string) []string {
 		if !typed {
 			kind, rest = "dns", seed
 		}
-		named := (kind == "dnssrv" || kind == "file") && rest != ""
+		named := (kind == "dnssrv" || kind == "file") && rest != "" || kind == "exec" && filepath.IsAbs(rest)
 		if !named && (kind != "dns" || !isAddress(rest)) {
-			d.fail(key, "%q is none of host:port, dns+host:port, dnssrv+name and file+path", seed)
+			d.fail(key, "%q is none of host:port, dns+host:port, dnssrv+name, file+path and exec+path with the whole path", seed)
 		}
 	}
 	return all

@@ -36,7 +36,7 @@ func settings(dev bool) []setting {
 		{"listen.resp", redis, "address for Redis clients, on loopback; empty switches it off"},
 		{"listen.peer", peers, "address for other nodes' calls; empty for a node that stays alone"},
 		{"advertise-addr", "", "host under which other nodes reach this one, or a template such as {{ GetPrivateIP }}"},
-		{"cluster.join", []string{}, "other nodes, comma separated: host:port, dns+host:port, dnssrv+name or file+path"},
+		{"cluster.join", []string{}, "other nodes, comma separated: host:port, dns+host:port, dnssrv+name, file+path or exec+path"},
 		{"cluster.label", "", "name of the cluster; nodes with another label do not hear each other"},
 		{"cluster.bootstrap-after", 10 * time.Second, "how long to look for other nodes before starting alone"},
 		{"policies", "", "policy file, or folder of them, to load and watch; empty serves only limits that come with the call"},

@@ -3,10 +3,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
 
-	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/cluster"
 	"github.com/bucketring/bucketring/internal/httpapi"
 	"github.com/bucketring/bucketring/node/member"
@@ -76,25 +74,6 @@ func (v *view) Ring() httpapi.Ring {
 		answer.Owners[p] = owner.Name
 	}
 	return answer
-}
-
-// Explain implements httpapi.View.
-func (v *view) Explain(ctx context.Context, key string, limits []bucketring.Limit) (httpapi.Explanation, error) {
-	req := bucketring.Request{Verb: bucketring.VerbPeek, Key: key, Limits: limits}
-	where, err := v.node.Explain(req)
-	if err != nil {
-		return httpapi.Explanation{}, err
-	}
-	answer := httpapi.Explanation{
-		Key: key, Partition: int(where.Partition), Owner: where.Owner, Replica: where.Replica,
-		Node: v.cfg.NodeName, RingVersion: v.node.Ring().Version,
-	}
-	if len(limits) == 0 {
-		return answer, nil
-	}
-	d, err := v.node.Take(ctx, req)
-	answer.Decision = &d
-	return answer, err
 }
 
 func share(owned int) float64 { return float64(owned) / ring.Partitions }

@@ -198,9 +198,21 @@ func (v view) Ring() httpapi.Ring {
 		Owners:  []string{"n1", "n2", "n1"}}
 }
 
-func (v view) Explain(_ context.Context, key string, limits []bucketring.Limit) (httpapi.Explanation, error) {
-	e := httpapi.Explanation{Key: key, Partition: 2817, Owner: "n2", Replica: "n1", Node: "n1", RingVersion: math.MaxUint64}
-	if len(limits) > 0 {
+func (v view) Explain(_ context.Context, req bucketring.Request) (httpapi.Explanation, error) {
+	e := httpapi.Explanation{Node: "n1", RingVersion: math.MaxUint64}
+	if req.Namespace == "" {
+		e.Key, e.Place = req.Key, httpapi.Place{Partition: 2817, Owner: "n2", Replica: "n1"}
+	} else {
+		e.Namespace = req.Namespace
+		for name, value := range req.Attributes {
+			e.Places = append(e.Places, httpapi.Place{Limits: []string{name, value}, Partition: 7, Owner: "n2"})
+		}
+		e.Places = append(e.Places, httpapi.Place{Limits: []string{"here"}, Partition: -1})
+	}
+	if req.Verb != bucketring.VerbPeek || req.Cost != 0 {
+		return e, errors.New("explain must only look")
+	}
+	if len(req.Limits) > 0 || req.Namespace != "" {
 		d := allowed()
 		e.Decision = &d
 	}
@@ -219,6 +231,13 @@ func TestPages(t *testing.T) {
 		{name: "explain with a limit", target: "/v1/explain?key=%ff%22&limit=3/m"},
 		{name: "explain nothing", target: "/v1/explain"},
 		{name: "explain with a bad limit", target: "/v1/explain?key=alice&limit="},
+		{name: "explain a caller", target: "/v1/explain?namespace=shop&user=%22u1"},
+		{name: "explain a caller without attributes", target: "/v1/explain?namespace=shop"},
+		{name: "explain a caller with a key", target: "/v1/explain?namespace=shop&user=u1&key=alice"},
+		{name: "explain a caller with a limit", target: "/v1/explain?limit=3/m&namespace=shop"},
+		{name: "explain a caller with a bad attribute", target: "/v1/explain?namespace=shop&" + strings.Repeat("a", 65) + "=x"},
+		{name: "explain a caller of nothing", target: "/v1/explain?namespace=&user=u1"},
+		{name: "explain a key with attributes", target: "/v1/explain?key=alice&user=u1"},
 		{name: "explain a long key", target: "/v1/explain?key=" + strings.Repeat("k", 513)},
 	})
 	record(t, "pages_empty.golden", view{empty: true, err: bucketring.ErrUnavailable}, []exchange{

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/bucketring/bucketring"
@@ -61,59 +60,6 @@ func (h *Handler) ring(w http.ResponseWriter, r *http.Request) {
 		view.Owners = []string{}
 	}
 	h.writePage(w, r, view)
-}
-
-// explain serves GET /v1/explain.
-func (h *Handler) explain(w http.ResponseWriter, r *http.Request) {
-	values, err := h.page(r, "key", "limit")
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	// The rules for a key and limits are those of a request; a limit may be
-	// missing here only.
-	req := bucketring.Request{Verb: bucketring.VerbPeek, Key: values[0].text}
-	limit := parameter{"1/s", true}
-	if values[1].given {
-		limit = values[1]
-	}
-	if req.Limits, err = bucketring.Parse(limit.text); err == nil {
-		err = req.Validate()
-	}
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	if !values[1].given {
-		req.Limits = nil
-	}
-	e, err := h.view.Explain(r.Context(), req.Key, req.Limits)
-	if err != nil {
-		h.failRequest(w, r, &req, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, append(appendExplanation(nil, &e), '\n'))
-}
-
-// appendExplanation appends e as the API shows it.
-func appendExplanation(b []byte, e *Explanation) []byte {
-	b = append(b, `{"key":`...)
-	b = appendString(b, e.Key)
-	b = append(b, `,"partition":`...)
-	b = appendInt(b, int64(e.Partition))
-	b = append(b, `,"owner":`...)
-	b = appendString(b, e.Owner)
-	b = append(b, `,"replica":`...)
-	b = appendString(b, e.Replica)
-	b = append(b, `,"node":`...)
-	b = appendString(b, e.Node)
-	b = append(b, `,"ring_version":`...)
-	b = strconv.AppendUint(b, e.RingVersion, 10)
-	if e.Decision != nil {
-		b = append(b, `,"decision":`...)
-		b = appendDecision(b, e.Decision, false)
-	}
-	return append(b, '}')
 }
 
 // writePage sends a page as JSON.

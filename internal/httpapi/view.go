@@ -14,9 +14,10 @@ type View interface {
 	Members() Members
 	// Ring returns the ring in use, with its Owners.
 	Ring() Ring
-	// Explain says where key lives. With limits it also peeks with cost 0; its
-	// errors are those of a Limiter.
-	Explain(ctx context.Context, key string, limits []bucketring.Limit) (Explanation, error)
+	// Explain says where the counters of a request live, which is a peek with cost 0: of a
+	// key, with limits or without, or of a caller in a namespace. Its errors are those of
+	// a Limiter.
+	Explain(ctx context.Context, req bucketring.Request) (Explanation, error)
 }
 
 // Members is the answer of GET /v1/members.
@@ -86,15 +87,28 @@ type Share struct {
 	Share float64 `json:"share"`
 }
 
-// An Explanation says where a key lives: the answer of GET /v1/explain.
+// An Explanation says where a key lives, or the counters of a caller: the answer of GET
+// /v1/explain.
 type Explanation struct {
-	Key       string
-	Partition int
-	// Owner and Replica are names of members; empty where there is none.
-	Owner, Replica string
+	// Key lives in Place; it is empty for a caller.
+	Key   string
+	Place Place
+	// Namespace has the caller whose counters live in Places; it is empty for a key.
+	Namespace string
+	Places    []Place
 	// Node is the name of the answering node, RingVersion its ring's number.
 	Node        string
 	RingVersion uint64
 	// Decision is what a look at the limits showed; nil if none were given.
 	Decision *bucketring.Decision
+}
+
+// A Place is where counters live that are charged together.
+type Place struct {
+	// Limits names the policy's limits that count there.
+	Limits []string
+	// Partition is negative where each node counts for itself.
+	Partition int
+	// Owner and Replica are names of members; empty where there is none.
+	Owner, Replica string
 }

@@ -1,4 +1,4 @@
-// look.go shows the cluster: members, ring, explain.
+// look.go shows the cluster: members and ring.
 
 package main
 
@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -192,50 +191,4 @@ func (r *ringAnswer) text() string {
 		fmt.Fprintf(&text, "%d %s\n", p, owner)
 	}
 	return text.String()
-}
-
-type explainAnswer struct {
-	Key         string    `json:"key"`
-	Partition   int       `json:"partition"`
-	Owner       string    `json:"owner"`
-	Replica     string    `json:"replica"`
-	Node        string    `json:"node"`
-	RingVersion uint64    `json:"ring_version"`
-	Decision    *decision `json:"decision,omitempty"`
-}
-
-func explainCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "explain KEY", Short: "Show where a key is decided, and its state if --limit is given", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			query := url.Values{"key": {args[0]}}
-			if limit, _ := cmd.Flags().GetString("limit"); limit != "" {
-				query.Set("limit", limit)
-			}
-			var e explainAnswer
-			if _, err := askerOf(cmd).call(cmd.Context(), http.MethodGet, "/v1/explain?"+query.Encode(), nil, &e); err != nil {
-				return err
-			}
-			return output(cmd, e, e.text)
-		},
-	}
-	cmd.Flags().String("limit", "", "limit whose state to show, such as 3/m")
-	addAddr(cmd)
-	addOutput(cmd)
-	return cmd
-}
-
-func (e *explainAnswer) text() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "partition %d   owner %s", e.Partition, e.Owner)
-	if e.Replica != "" {
-		fmt.Fprintf(&b, "   next %s", e.Replica)
-	}
-	fmt.Fprintf(&b, "   ring %d as %s sees it\n", e.RingVersion, e.Node)
-	if e.Decision != nil {
-		for _, l := range e.Decision.Limits {
-			fmt.Fprintf(&b, "%s   limit %d   remaining %d\n", l.Name, l.Limit, l.Remaining)
-		}
-	}
-	return b.String()
 }

@@ -37,13 +37,9 @@ func usageCommand() *cobra.Command {
 		Use: "usage NAMESPACE ATTRIBUTE=VALUE...", Short: "Show what a caller has used of a policy's limits; exit code 4 if that is from copies",
 		Args: cobra.MinimumNArgs(1), Example: "  bucketring usage voicedub user=u1",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			query := url.Values{"namespace": {args[0]}}
-			for _, arg := range args[1:] {
-				name, value, ok := strings.Cut(arg, "=")
-				if !ok {
-					return usage(fmt.Errorf("%q is not ATTRIBUTE=VALUE, such as user=u1", arg))
-				}
-				query.Set(name, value)
+			query, err := callerQuery(args)
+			if err != nil {
+				return err
 			}
 			var u usageAnswer
 			if _, err := askerOf(cmd).call(cmd.Context(), http.MethodGet, "/v1/usage?"+query.Encode(), nil, &u); err != nil {
@@ -58,6 +54,19 @@ func usageCommand() *cobra.Command {
 	addAddr(cmd)
 	addOutput(cmd)
 	return cmd
+}
+
+// callerQuery is the query of a caller that a command names: NAMESPACE ATTRIBUTE=VALUE...
+func callerQuery(args []string) (url.Values, error) {
+	query := url.Values{"namespace": {args[0]}}
+	for _, arg := range args[1:] {
+		name, value, ok := strings.Cut(arg, "=")
+		if !ok {
+			return nil, usage(fmt.Errorf("%q is not ATTRIBUTE=VALUE, such as user=u1", arg))
+		}
+		query.Set(name, value)
+	}
+	return query, nil
 }
 
 func (u *usageAnswer) text() string {

@@ -164,9 +164,6 @@ func verbCommand(verb, short string) *cobra.Command {
 			if _, err := bucketring.Parse(args[1]); err != nil {
 				return usage(err)
 			}
-			if _, err := wantsJSON(cmd); err != nil {
-				return err
-			}
 			body := map[string]any{"key": args[0], "limit": args[1]}
 			if cmd.Flags().Changed("cost") {
 				body["cost"], _ = cmd.Flags().GetInt64("cost")

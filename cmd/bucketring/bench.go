@@ -81,9 +81,6 @@ func (cfg *benchConfig) run(cmd *cobra.Command) error {
 	if err != nil {
 		return usage(err)
 	}
-	if _, err := wantsJSON(cmd); err != nil {
-		return err
-	}
 	call, end, err := cfg.open(cmd.Context(), limits)
 	if err != nil {
 		return asExit(err)

@@ -23,9 +23,6 @@ tokens, certificates, policies. Exit code 2 with every error and what to do abou
 it, or 0 with the listeners, who gets in, the policies, and what is risky about it.
 Nothing is opened and nothing is changed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := wantsJSON(cmd); err != nil {
-				return err
-			}
 			cfg, wrong := readConfig(cmd, table)
 			files, err := readFiles(cmd, cfg)
 			if err := errors.Join(wrong, err); err != nil {

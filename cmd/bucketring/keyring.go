@@ -60,9 +60,6 @@ func keyringInitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "init FILE", Short: "Make a new key file, readable by its owner only", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := wantsJSON(cmd); err != nil {
-				return err
-			}
 			if keep, _ := cmd.Flags().GetBool("keep"); keep {
 				if _, err := member.ReadKeys(args[0]); err == nil {
 					return output(cmd, keyFileMade{args[0], false}, func() string { return "" })
@@ -89,7 +86,7 @@ type step struct {
 }
 
 func keyringStepCommand(s step) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: s.use, Short: s.short, Args: cobra.ExactArgs(strings.Count(s.use, " ")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, which := args[0], args[len(args)-1]
@@ -98,16 +95,22 @@ func keyringStepCommand(s step) *cobra.Command {
 				return asExit(err)
 			}
 			keys := f.Keys()
-			prints := keys.Prints()
-			fmt.Fprint(cmd.OutOrStdout(), keyringOf(&keys).text())
-			fmt.Fprintf(cmd.OutOrStdout(), "Copy %s to every node; each takes it in by itself, or at once with: bucketring reload\n", name)
-			if s.next != "" {
-				fmt.Fprintf(cmd.OutOrStdout(), "Go on when all have: bucketring keyring list %s --addr NODE\n", name)
-				fmt.Fprintf(cmd.OutOrStdout(), s.next+"\n", name, prints[len(prints)-1])
-			}
-			return nil
+			r := keyringOf(&keys)
+			return output(cmd, r, func() string { return r.text() + s.then(name, keys.Prints()) })
 		},
 	}
+	addOutput(cmd)
+	return cmd
+}
+
+// then says what to do after a step.
+func (s *step) then(name string, prints []string) string {
+	text := fmt.Sprintf("Copy %s to every node; each takes it in by itself, or at once with: bucketring reload\n", name)
+	if s.next == "" {
+		return text
+	}
+	text += fmt.Sprintf("Go on when all have: bucketring keyring list %s --addr NODE\n", name)
+	return text + fmt.Sprintf(s.next+"\n", name, prints[len(prints)-1])
 }
 
 // editKeyring changes a key file.

@@ -98,6 +98,14 @@ Exit codes: 0 ok or allowed, 1 error, 2 usage or invalid configuration, 3 denied
 4 degraded.`,
 		SilenceErrors: true, SilenceUsage: true,
 		Args: noSuchCommand,
+		// Before a command does anything: what it did would be hard to see, and to undo.
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Lookup("output") == nil {
+				return nil
+			}
+			_, err := wantsJSON(cmd)
+			return err
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(suggestFlag)

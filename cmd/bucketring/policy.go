@@ -110,9 +110,6 @@ func policySchemaCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of policy files, for editors", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := wantsJSON(cmd); err != nil { // it is JSON in any case
-				return err
-			}
 			_, err := cmd.OutOrStdout().Write(policy.Schema())
 			return asExit(err)
 		},

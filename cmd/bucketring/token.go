@@ -142,14 +142,21 @@ func tokenRows(all []*access.Grant, now time.Time) []tokenRow {
 }
 
 func tokenRemoveCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "remove FILE ID", Short: "Take a token out of a file: it ends within seconds", Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := access.Remove(args[0], args[1]); err != nil {
 				return asExit(err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "token %s is removed: nodes that watch %s refuse it within seconds\n", args[1], args[0])
-			return nil
+			type removed struct {
+				File string `json:"file"`
+				ID   string `json:"id"`
+			}
+			return output(cmd, removed{args[0], args[1]}, func() string {
+				return fmt.Sprintf("token %s is removed: nodes that watch %s refuse it within seconds\n", args[1], args[0])
+			})
 		},
 	}
+	addOutput(cmd)
+	return cmd
 }

@@ -264,7 +264,7 @@ func TestLossAndDelayAreNoDeath(t *testing.T) {
 				t.Errorf("%s counts %d deaths, want none at 5%% loss", c.Self().Name, s.Deaths)
 			}
 		}
-		w.agree(time.Second, 5)
+		w.agree(repaired, 5)
 	})
 }
 
@@ -314,7 +314,7 @@ func TestOnRingIsToldInOrder(t *testing.T) {
 			t.Errorf("%d rings before Join returned, want 1", len(seen))
 		}
 		w.start(2, 6)
-		w.agree(2*time.Second, 6)
+		w.agree(repaired, 6)
 		first.Close()
 		if !slices.IsSorted(seen) || seen[len(seen)-1] != first.Ring().Version {
 			t.Errorf("versions %v, want a rising row up to %d", seen, first.Ring().Version)
@@ -388,7 +388,7 @@ func TestFiveNodesOnOneAddress(t *testing.T) {
 			cfg.Peer, cfg.Seeds = fmt.Sprintf(":%d", 8001+i), []string{"10.0.0.1:7001"}
 			w.join(cfg)
 		}
-		w.agree(2*time.Second, 5)
+		w.agree(repaired, 5)
 	})
 }
 

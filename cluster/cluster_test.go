@@ -446,18 +446,20 @@ func TestForgottenUntilBack(t *testing.T) {
 		nodes := w.start(1, 3)
 		nodes[0].Forget(nodeName(3)) // it is here, and stays so
 		w.crash(nodes[2])
-		is := func(state cluster.State) func() bool {
-			return func() bool { return states(nodes[0])[nodeName(3)] == state }
+		are := func(one, two cluster.State) func() bool {
+			return func() bool {
+				return states(nodes[0])[nodeName(3)] == one && states(nodes[1])[nodeName(3)] == two
+			}
 		}
-		w.until(10*time.Second, "it is dead", is(cluster.StateDead))
+		w.until(10*time.Second, "it is dead", are(cluster.StateDead, cluster.StateDead))
 		nodes[0].Forget("stranger")
 		nodes[0].Forget(nodeName(3))
-		if !is(cluster.StateLeft)() || states(nodes[1])[nodeName(3)] != cluster.StateDead {
+		if !are(cluster.StateLeft, cluster.StateDead)() {
 			t.Errorf("forgotten by the first node alone, the states are %v and %v", states(nodes[0]), states(nodes[1]))
 		}
 		back := w.join(w.config(3))
 		w.agree(5*time.Second, 3)
 		w.crash(back)
-		w.until(10*time.Second, "it is dead once more", is(cluster.StateDead))
+		w.until(10*time.Second, "it is dead once more", are(cluster.StateDead, cluster.StateDead))
 	})
 }

@@ -16,10 +16,32 @@ type way struct {
 	limiter bucketring.Limiter
 	links   []linkCount // that calls pass
 	callers []int       // at once: how many are interesting here
+	// allow, if set, is asked in place of the limiter, which then only tells what was charged.
+	allow func(ctx context.Context, key string, limits []bucketring.Limit) (bool, error)
 }
 
 // owned asks the node that decides.
 func owned(b *testing.B) way { return way{limiter: alone(b), callers: []int{1, 8}} }
+
+// allowed asks it for a yes or a no.
+func allowed(b *testing.B) way {
+	n := alone(b)
+	return way{limiter: n, callers: []int{1, 8}, allow: func(ctx context.Context, key string, limits []bucketring.Limit) (bool, error) {
+		return n.Allow(ctx, key, limits, 1)
+	}}
+}
+
+// prepared asks it about a key that it has been told of before.
+func prepared(b *testing.B) way {
+	n, keys := alone(b), workload.Hot().All()
+	p, err := n.Prepare(keys[0], bucketring.MustParse(roomForOne))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return way{limiter: n, callers: []int{1, 8}, allow: func(ctx context.Context, _ string, _ []bucketring.Limit) (bool, error) {
+		return p.Allow(ctx, 1)
+	}}
+}
 
 // forwarded asks a node that has to ask another one about the hot key.
 func forwarded(b *testing.B) way {
@@ -59,9 +81,15 @@ func BenchmarkTake(b *testing.B) {
 	b.Run("path=owned", func(b *testing.B) {
 		hot(b, owned(b), roomForOne)
 		distinct(b, 8)
-		large(b, "keys=uniform/callers=1", 0)
-		large(b, "keys=zipf/callers=1", popular)
+		large(b, owned, "keys=uniform/callers=1", 0)
+		large(b, owned, "keys=zipf/callers=1", popular)
 	})
+	b.Run("path=allow", func(b *testing.B) {
+		hot(b, allowed(b), roomForOne)
+		large(b, allowed, "keys=uniform/callers=1", 0)
+		large(b, allowed, "keys=zipf/callers=1", popular)
+	})
+	b.Run("path=prepared", func(b *testing.B) { hot(b, prepared(b), roomForOne) })
 	b.Run("path=forwarded", func(b *testing.B) { hot(b, forwarded(b), roomForOne) })
 	b.Run("path=public", func(b *testing.B) { hot(b, public(b), roomForOne) })
 	b.Run("path=stream", func(b *testing.B) { hot(b, streamed(b), roomForOne) })
@@ -81,9 +109,9 @@ func hot(b *testing.B, w way, limits string) {
 }
 
 // large is a million keys, which no cache holds, with a Zipf exponent.
-func large(b *testing.B, name string, exponent float64) {
+func large(b *testing.B, start func(*testing.B) way, name string, exponent float64) {
 	b.Run(name, func(b *testing.B) {
-		w, keys := owned(b), workload.Zipf(million, exponent, seed)
+		w, keys := start(b), workload.Zipf(million, exponent, seed)
 		books := newLedger(w.limiter, keys.All(), roomForEach)
 		books.fill(b)
 		load{w, books, 1, func(int) *workload.Stream { return keys.Stream() }}.run(b)

@@ -57,6 +57,11 @@
 // States of one partition join in any order (record.go, fold.go, join.go). What has
 // changed is noted for copies (changes.go).
 //
+// # Speed
+//
+// What is asked for together is fetched together (fetch.go). Who needs no more than a yes or a
+// no gets that (allow.go), and may hold the counter that answers: the seal says when to look again.
+//
 // # What it does not do
 //
 // It reads no clock, starts no goroutine, knows no cluster and no policy.
@@ -64,6 +69,6 @@
 // Sources: GCRA from ITU-T I.371 (2004), annex A; token bucket from Turner,
 // "New directions in communications" (1986).
 //
-// Read next: bucket.go, then gcra.go, then table.go; leases.go and reserve.go stand
+// Read next: bucket.go, then gcra.go, then table.go, part.go and slot.go; leases.go and reserve.go stand
 // for themselves; move.go and record.go for what leaves a table.
 package bucket

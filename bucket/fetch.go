@@ -3,11 +3,7 @@
 
 package bucket
 
-import (
-	"sync/atomic"
-
-	"github.com/bucketring/bucketring"
-)
+import "github.com/bucketring/bucketring"
 
 // A Place is where a Table has a counter, or would have it.
 type Place struct {
@@ -32,22 +28,26 @@ const fetchedAtOnce = 16
 // several places before the next, which needs what it has found.
 func (t *Table) Fetch(places []Place) {
 	for len(places) > 0 {
-		var firsts [fetchedAtOnce]*atomic.Pointer[bucket]
+		var firsts [fetchedAtOnce]*slot
+		var near [fetchedAtOnce]*bucket
 		now := places[:min(len(places), fetchedAtOnce)]
 		for i := range now {
 			if slots := t.parts[now[i].part].slots.Load(); slots != nil {
 				firsts[i] = &(*slots)[now[i].hash&uint64(len(*slots)-1)]
 			}
 		}
-		var near [fetchedAtOnce]*bucket
-		for i := range now {
-			if first := firsts[i]; first != nil {
-				near[i] = first.Load()
+		for _, first := range firsts {
+			if first != nil {
+				first.at.Load()
 			}
 		}
 		for i := range now {
-			if b := near[i]; b != nil {
-				b.tag.Load()
+			near[i] = t.parts[now[i].part].candidate(now[i].hash)
+		}
+		for _, b := range near {
+			if b != nil {
+				b.word.Load()
+				b.firstOfKey()
 			}
 		}
 		places = places[len(now):]

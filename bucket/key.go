@@ -84,3 +84,8 @@ func (b *bucket) key() string {
 	}
 	return unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(b), unsafe.Sizeof(*b))), length)
 }
+
+// firstOfKey reads what stands behind the bucket.
+func (b *bucket) firstOfKey() byte {
+	return *(*byte)(unsafe.Add(unsafe.Pointer(b), unsafe.Sizeof(*b)))
+}

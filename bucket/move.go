@@ -156,7 +156,7 @@ func (p *part) eachLocked(do func(*bucket)) {
 		return
 	}
 	for i := range *slots {
-		if b := (*slots)[i].Load(); b != nil {
+		if b := (*slots)[i].load(); b != nil {
 			do(b)
 		}
 	}

@@ -20,7 +20,7 @@ type part struct {
 
 	// slots is replaced as a whole when buckets are dropped or it grows; a new
 	// bucket is stored into a free slot. Readers see each bucket complete.
-	slots atomic.Pointer[[]atomic.Pointer[bucket]]
+	slots atomic.Pointer[[]slot]
 	mu    sync.Mutex // guards all writes: slots, its elements, used, seals
 	used  int        // slots taken, at most three quarters
 	swept int64      // when sweepFullLocked last looked, monotonic ns; 0 is never
@@ -42,13 +42,27 @@ func (p *part) find(hash uint64, c *Counter) *bucket {
 	if slots == nil {
 		return nil
 	}
-	mask, tag := uint64(len(*slots)-1), tagOf(hash, c.Key)
+	mask, tag, hint := uint64(len(*slots)-1), tagOf(hash, c.Key), hintOf(hash)
 	for i := hash & mask; ; i = (i + 1) & mask {
-		b := (*slots)[i].Load()
-		if b == nil {
+		b, free := (*slots)[i].candidate(hint)
+		if free {
 			return nil // a quarter of the slots is free, so this is reached
 		}
-		if b.tag.Load()&^noted == tag && b.key() == c.Key && b.rule.limit.SameCounter(c.Limit) {
+		if b != nil && b.tag.Load()&^noted == tag && b.key() == c.Key && b.rule.limit.SameCounter(c.Limit) {
+			return b
+		}
+	}
+}
+
+// candidate returns the first bucket that find would look at, or nil.
+func (p *part) candidate(hash uint64) *bucket {
+	slots := p.slots.Load()
+	if slots == nil {
+		return nil
+	}
+	mask, hint := uint64(len(*slots)-1), hintOf(hash)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		if b, free := (*slots)[i].candidate(hint); free || b != nil {
 			return b
 		}
 	}
@@ -70,10 +84,10 @@ func (p *part) replaceLocked(old, b *bucket) {
 	slots := *p.slots.Load()
 	mask := uint64(len(slots) - 1)
 	i := old.hash() & mask
-	for slots[i].Load() != old {
+	for slots[i].load() != old {
 		i = (i + 1) & mask
 	}
-	slots[i].Store(b)
+	slots[i].store(b)
 	if forks, ok := p.forks[old]; ok {
 		delete(p.forks, old)
 		p.forks[b] = forks
@@ -92,7 +106,7 @@ func (p *part) removeLocked(gone map[*bucket]bool) {
 }
 
 // rebuiltLocked copies the slots but for those in gone, with room for want.
-func (p *part) rebuiltLocked(want int, gone map[*bucket]bool) *[]atomic.Pointer[bucket] {
+func (p *part) rebuiltLocked(want int, gone map[*bucket]bool) *[]slot {
 	if want == 0 {
 		return nil
 	}
@@ -100,10 +114,10 @@ func (p *part) rebuiltLocked(want int, gone map[*bucket]bool) *[]atomic.Pointer[
 	for size/4*3 < want {
 		size *= 2
 	}
-	fresh := make([]atomic.Pointer[bucket], size)
+	fresh := make([]slot, size)
 	if old := p.slots.Load(); old != nil {
 		for i := range *old {
-			if b := (*old)[i].Load(); b != nil && !gone[b] {
+			if b := (*old)[i].load(); b != nil && !gone[b] {
 				put(fresh, b)
 			}
 		}
@@ -112,11 +126,11 @@ func (p *part) rebuiltLocked(want int, gone map[*bucket]bool) *[]atomic.Pointer[
 }
 
 // put stores b in the first free slot behind its hash.
-func put(slots []atomic.Pointer[bucket], b *bucket) {
+func put(slots []slot, b *bucket) {
 	mask := uint64(len(slots) - 1)
 	i := b.hash() & mask
-	for slots[i].Load() != nil {
+	for slots[i].load() != nil {
 		i = (i + 1) & mask
 	}
-	slots[i].Store(b)
+	slots[i].store(b)
 }

@@ -61,7 +61,7 @@ func (r *retuning) partLocked(p *part, partition uint32) {
 	}
 	gone := map[*bucket]bool{}
 	for i := range *slots {
-		b := (*slots)[i].Load()
+		b := (*slots)[i].load()
 		if b == nil {
 			continue
 		}

@@ -47,7 +47,7 @@ func (t *Table) sweepLocked(p *part, now Now) int {
 	}
 	var gone map[*bucket]bool
 	for i := range *slots {
-		b := (*slots)[i].Load()
+		b := (*slots)[i].load()
 		if b == nil {
 			continue
 		}

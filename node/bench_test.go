@@ -53,6 +53,34 @@ func BenchmarkOwnedHotKey(b *testing.B) {
 	}
 }
 
+// BenchmarkOwnedAllow asks for a yes or a no: of a key, and of one that was looked up before.
+func BenchmarkOwnedAllow(b *testing.B) {
+	n, l := newCluster(b, 1).nodes[0], limits(b, "1000000000/s")
+	p, err := n.Prepare("account:0", l)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for way, ask := range map[string]func(context.Context) (bool, error){
+		"key":      func(ctx context.Context) (bool, error) { return n.Allow(ctx, "account:0", l, 1) },
+		"prepared": func(ctx context.Context) (bool, error) { return p.Allow(ctx, 1) },
+	} {
+		b.Run(way, func(b *testing.B) {
+			ctx, allowed := context.Background(), true
+			if _, err := ask(ctx); err != nil { // now it is known
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				ok, _ := ask(ctx)
+				allowed = allowed && ok
+			}
+			if !allowed {
+				b.Fatal("a call was denied that has room")
+			}
+		})
+	}
+}
+
 func BenchmarkOwned100kKeys(b *testing.B) {
 	benchmark(b, newCluster(b, 1).nodes[0], requests(b, 100_000, "1000000/s"), true)
 }

@@ -29,7 +29,8 @@
 //
 // A key that is elsewhere and asked for often is answered from borrowed tokens: lease.go has
 // the rules, borrow.go spends, slices.go and lend.go carry. denials.go repeats what its
-// owner has refused. hot.go notes some of the calls, to say which keys are asked for most.
+// owner has refused. allow.go is for programs with a node of their own, which ask for a yes or
+// a no. hot.go notes some of the calls, to say which keys are asked for most.
 //
 // Read next: node.go, local.go, call.go, then bucket/bucket.go; forward.go and
 // fallback.go for the other case; policy.go and work.go for policies; handover.go and

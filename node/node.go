@@ -242,7 +242,7 @@ func (n *Node) Policies() *policy.Set { return n.policies.Load() }
 // one cannot be asked in time, the limits' Unavailable mode decides.
 func (n *Node) Take(ctx context.Context, req bucketring.Request) (d bucketring.Decision, err error) {
 	if isUsual(&req) && ctx.Err() == nil &&
-		n.local.takeUsual(n.local.clock.now(), n.local.placeOf(n.local.placer.Key("", req.Key), &req), &req, &d) {
+		n.local.takeUsual(n.local.clock.now(), n.local.placeOf(n.local.placer.Key("", req.Key), req.Key, &req.Limits[0]), &req, &d) {
 		return d, nil
 	}
 	if byID(req.Verb) || req.Namespace != "" {

@@ -11,11 +11,15 @@ import (
 // isUsual reports whether a call only takes, from one rate that it brings along. What it
 // does not look at was looked at when the counter was made: see bucket.Table.TryTake.
 func isUsual(req *bucketring.Request) bool {
-	if req.Verb != bucketring.VerbTake || len(req.Limits) != 1 || req.Cost < 0 || req.CostNanos != 0 ||
-		req.Namespace != "" || req.Token != "" || req.Charges != nil || req.Attributes != nil {
+	return req.Verb == bucketring.VerbTake && req.Cost >= 0 && req.CostNanos == 0 && req.Namespace == "" &&
+		req.Token == "" && req.Charges == nil && req.Attributes == nil && usualLimits(req.Limits)
+}
+
+func usualLimits(limits []bucketring.Limit) bool {
+	if len(limits) != 1 {
 		return false
 	}
-	l := &req.Limits[0]
+	l := &limits[0]
 	return l.Kind == bucketring.KindRate && l.TTL|l.MaxAge == 0 &&
 		l.Unavailable <= bucketring.UnavailableDeny && l.Accuracy <= bucketring.Strict
 }
@@ -36,7 +40,7 @@ func (n *Node) TakeNow(now int64, req *bucketring.Request, d *bucketring.Decisio
 }
 
 func (n *Node) takeNow(now bucket.Now, hash uint64, req *bucketring.Request, d *bucketring.Decision) (done bool) {
-	if isUsual(req) && n.local.takeUsual(now, n.local.placeOf(hash, req), req, d) {
+	if isUsual(req) && n.local.takeUsual(now, n.local.placeOf(hash, req.Key, &req.Limits[0]), req, d) {
 		return true
 	}
 	if leases(req.Limits) || n.local.checkInline(req) != nil {
@@ -66,7 +70,7 @@ func (n *Node) takeTogether(reqs []*bucketring.Request, ds []bucketring.Decision
 	at := l.clock.now()
 	for i, req := range reqs {
 		if req != nil && isUsual(req) {
-			places[i] = l.placeOf(l.placer.Key("", req.Key), req)
+			places[i] = l.placeOf(l.placer.Key("", req.Key), req.Key, &req.Limits[0])
 		}
 	}
 	l.table.Fetch(places[:len(reqs)])
@@ -83,24 +87,25 @@ func (n *Node) takeTogether(reqs []*bucketring.Request, ds []bucketring.Decision
 }
 
 // placeOf returns where a usual call is counted.
-func (l *Local) placeOf(hash uint64, req *bucketring.Request) bucket.Place {
-	return l.table.Place(ring.Partition(hash), req.Key, &req.Limits[0])
+func (l *Local) placeOf(hash uint64, key string, limit *bucketring.Limit) bucket.Place {
+	return l.table.Place(ring.Partition(hash), key, limit)
+}
+
+// decides reports whether usual calls of a partition are decided here, now.
+func (l *Local) decides(now bucket.Now, part uint32) bool {
+	if l.mover == nil {
+		return l.sure.is(now) && l.ring.Load().OwnedBySelf(part)
+	}
+	return l.sure.is(now) && !l.mover.guard.closed[part].Load()
 }
 
 // takeUsual decides such a call into d, which is empty, if its counter is here already and
 // nothing else is to be thought of. Else it has done nothing.
 func (l *Local) takeUsual(now bucket.Now, at bucket.Place, req *bucketring.Request, d *bucketring.Decision) (done bool) {
-	limit, part := &req.Limits[0], at.Partition()
-	switch {
-	case !l.sure.is(now):
-		return false
-	case l.mover == nil:
-		if !l.ring.Load().OwnedBySelf(part) {
-			return false
-		}
-	case l.mover.guard.closed[part].Load():
+	if !l.decides(now, at.Partition()) {
 		return false
 	}
+	limit := &req.Limits[0]
 	var res bucket.Result
 	if !l.table.TryTake(at, req.Key, limit, now, req.Cost, &res) || !res.Allowed && limit.Accuracy == bucketring.Strict {
 		return false // a strict denial is decided once more: see apart

@@ -143,6 +143,8 @@ func (r *runs) fill(t *table) {
 // to compare, and the floor's benchmark, which may depend on the number of callers.
 var floors = []struct{ path, unit, floor string }{
 	{"path=owned", "ns/op", "Floor/kind=clock+swap"},
+	{"path=allow", "ns/op", "Floor/kind=clock+swap"},
+	{"path=prepared", "ns/op", "Floor/kind=clock+swap"},
 	{"path=public", "cpu-ns/decision", "Floor/kind=grpc/callers=%s"},
 	{"path=stream", "cpu-ns/decision", "Floor/kind=grpc/callers=%s"},
 	{"path=forwarded", "cpu-ns/decision", "Floor/kind=grpc/callers=%s"},

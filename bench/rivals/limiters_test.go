@@ -34,6 +34,8 @@ type rival struct {
 func rivals() []rival {
 	return []rival{
 		{"bucketring", true, newOurs},
+		{"bucketring_allow", true, newAllowing},
+		{"bucketring_prepared", false, newPrepared},
 		{"x_time_rate", false, newSingle},
 		{"x_time_rate_sync_map", true, newSyncMap},
 		{"x_time_rate_mutex_map", true, newMutexMap},
@@ -48,7 +50,9 @@ type ours struct {
 	limits []bucketring.Limit
 }
 
-func newOurs(tb testing.TB, burst int64) limiter {
+func newOurs(tb testing.TB, burst int64) limiter { return startOurs(tb, burst) }
+
+func startOurs(tb testing.TB, burst int64) *ours {
 	n, err := node.New(node.Config{Name: "n1"})
 	if err != nil {
 		tb.Fatal(err)
@@ -66,6 +70,33 @@ func newOurs(tb testing.TB, burst int64) limiter {
 func (o *ours) take(key string) bool {
 	d, err := o.node.Take(context.Background(), bucketring.Request{Key: key, Limits: o.limits, Cost: 1})
 	return err == nil && d.Allowed
+}
+
+// allowing is ours, asked for no more than a yes or a no, as the rivals are.
+type allowing struct{ *ours }
+
+func newAllowing(tb testing.TB, burst int64) limiter { return allowing{startOurs(tb, burst)} }
+
+func (a allowing) take(key string) bool {
+	ok, err := a.node.Allow(context.Background(), key, a.limits, 1)
+	return err == nil && ok
+}
+
+// prepared is ours for one key.
+type prepared struct{ *node.Prepared }
+
+func newPrepared(tb testing.TB, burst int64) limiter {
+	o := startOurs(tb, burst)
+	p, err := o.node.Prepare("one", o.limits)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return prepared{p}
+}
+
+func (p prepared) take(string) bool {
+	ok, err := p.Allow(context.Background(), 1)
+	return err == nil && ok
 }
 
 // perPeriod is x/time/rate for one key.

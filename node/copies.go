@@ -118,6 +118,7 @@ type copyReader struct {
 	limits  []*bucketring.Limit
 	slotted bool
 	bad     bool
+	usual   int // size of a slab's pieces
 	states  slab[bucket.State]
 	records slab[bucket.Record]
 	marks   slab[bucket.Mark]
@@ -127,11 +128,16 @@ type copyReader struct {
 // one record.
 type slab[T any] struct{ free []T }
 
-const slabSize = 64
+const (
+	slabSize = 64 // pieces at a time, at most
+	// usualCopy is what a partition of one record takes, in bytes: a message that is short
+	// has as few.
+	usualCopy = 32
+)
 
-func (s *slab[T]) next(n int) []T {
+func (s *slab[T]) next(n, usual int) []T {
 	if n > len(s.free) {
-		s.free = make([]T, max(n, slabSize))
+		s.free = make([]T, max(n, usual))
 	}
 	piece := s.free[:n:n]
 	s.free = s.free[n:]
@@ -193,7 +199,7 @@ func readCopies(m *peerpb.Repls, now bucket.Now) (all []packedCopy) {
 		limits[i] = limitOf(d)
 	}
 	for slotted, b := range [][]byte{m.GetChanges(), m.GetSlotted()} {
-		r := copyReader{b: b, whole: string(b), limits: limits, slotted: slotted == 1}
+		r := copyReader{b: b, whole: string(b), limits: limits, slotted: slotted == 1, usual: min(len(b)/usualCopy+1, slabSize)}
 		for len(r.b) > 0 && len(all) < 2*ring.Partitions {
 			part, s := r.partition(now)
 			if s == nil {
@@ -208,14 +214,14 @@ func readCopies(m *peerpb.Repls, now bucket.Now) (all []packedCopy) {
 
 // partition reads one partition; its state is nil if that makes no sense.
 func (r *copyReader) partition(now bucket.Now) (uint32, *bucket.State) {
-	part, s := r.number(), &r.states.next(1)[0]
+	part, s := r.number(), &r.states.next(1, r.usual)[0]
 	s.Gen, s.Lineage, s.Seq = r.number(), r.number(), r.number()
 	count := r.number()
 	if r.bad || part >= ring.Partitions || count > uint64(len(r.b)/leastRecord) {
 		return 0, nil
 	}
-	s.Records = r.records.next(int(count))
-	marks := r.marks.next(int(count))
+	s.Records = r.records.next(int(count), r.usual)
+	marks := r.marks.next(int(count), r.usual)
 	for i := range marks {
 		def := r.number()
 		record := &s.Records[i]

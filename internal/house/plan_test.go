@@ -29,6 +29,7 @@ var plan = map[string]room{
 	"transport/peerpb":          {1, "", "grpc protobuf"},
 	"cluster/clustertest":       {1, "", "memberlist"},
 	"internal/ratefield":        {1, "", ""},
+	"internal/frametest":        {1, "", ""},
 	"internal/workload":         {2, ".", "hdrhistogram x/time"},
 	"bucket":                    {2, ".", "x/sys/cpu"},
 	"policy":                    {2, ". internal/ratefield", "yaml fsnotify"},
@@ -96,7 +97,7 @@ var modules = map[string]string{
 // Tests of every package may import these too, and their own package.
 const (
 	testModules = "go-cmp rapid porcupine testscript x/sync jsonschema"
-	testOurs    = ". cluster/clustertest internal/workload"
+	testOurs    = ". cluster/clustertest internal/frametest internal/workload"
 )
 
 // testRooms may also be imported by the tests and examples of a package: those of callers

@@ -132,6 +132,15 @@ func (b *bucket) seal() {
 	b.word.Or(sealed)
 }
 
+// isSealed reports whether the bucket is not in its table any more, or about to be. The
+// caller holds the partition's lock.
+func (b *bucket) isSealed() bool {
+	if b.wide != nil {
+		return b.wide.isSealed()
+	}
+	return b.word.Load()&sealed != 0
+}
+
 // sealUnused seals the bucket if it equals an unused one, and reports whether
 // it did. A charge that comes between the look and the seal wins.
 func (b *bucket) sealUnused(now Now) bool {

@@ -168,7 +168,10 @@ func (t *Table) changedLocked(p *part, notes []note, now Now) *State {
 			s.Reserved = append(s.Reserved, reservedAs(n.id, p.reserved[n.id]))
 			continue
 		}
-		b := p.find(n.b.hash(), &Counter{Key: n.b.key(), Limit: &n.b.rule.limit})
+		b := n.b
+		if b.isSealed() { // by whoever dropped or replaced it
+			b = p.find(n.b.hash(), &Counter{Key: n.b.key(), Limit: &n.b.rule.limit})
+		}
 		switch {
 		case b == nil: // dropped, so it is as if it had never been
 			b = newBucket(n.b.rule, n.b.hash(), n.b.key(), now, 0)

@@ -68,6 +68,12 @@ func (w *wide) seal() {
 	w.mu.Unlock()
 }
 
+func (w *wide) isSealed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sealed
+}
+
 func (w *wide) sealUnused(r *rule, now Now) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

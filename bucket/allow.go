@@ -64,7 +64,8 @@ func (r *rule) allowGCRA(n int64, word uint64, now Now) (next uint64, allowed bo
 
 // A Held is a counter that somebody takes from again and again, who wants it looked up once.
 // Who drops, replaces or moves a counter seals it, so a Held never charges what does not
-// count any more: it looks again. It is safe for concurrent use.
+// count any more: it looks again. It keeps the memory of one counter at most, which the
+// table does not know of once it has dropped that. It is safe for concurrent use.
 type Held struct {
 	table *Table
 	at    Place
@@ -101,6 +102,8 @@ func (h *Held) look() *bucket {
 	if b != nil && !b.rule.is(h.limit) {
 		b = nil
 	}
-	h.found.Store(b)
+	if h.found.Load() != b { // where it is not here, many would write the same
+		h.found.Store(b)
+	}
 	return b
 }

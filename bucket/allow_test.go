@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/bucketring/bucketring"
@@ -129,37 +130,111 @@ func TestHeldLooksAgain(t *testing.T) {
 	}
 }
 
-// TestHeldByMany: several who hold one counter, and one who has it moved all the time, admit
-// what one limit does, and not one more.
+// TestHeldByMany: several who hold one counter admit together what its limit has, whatever
+// others do with it, and the last copy of it is how it ends.
 func TestHeldByMany(t *testing.T) {
-	const callers, calls, amount = 4, 20_000, 30_000
-	l := bucketring.Limit{Name: "x", Amount: amount, Per: bucketring.MaxPer}
-	_, _, held := askers(&l)
-	var admitted atomic.Int64
-	var all sync.WaitGroup
-	for range callers {
-		all.Go(func() {
-			for done := 0; done < calls; {
-				allowed, ok := held.try(noon, 1)
-				if !ok {
-					res := held.table.Take(held.c, noon, 1)
-					allowed, ok = res.Allowed, !res.Away
-				}
-				if ok {
-					done++
-				}
-				if allowed {
-					admitted.Add(1)
-				}
+	const amount = 20_000
+	for name, l := range map[string]bucketring.Limit{
+		"word":    {Amount: amount, Per: bucketring.MaxPer},
+		"wide":    {Amount: amount + 11, Burst: amount, Per: bucketring.MaxPer},
+		"fixed":   {Amount: amount, Per: bucketring.MaxPer, Algorithm: bucketring.FixedWindow},
+		"first":   {Amount: amount, Per: bucketring.MaxPer, Algorithm: bucketring.FixedWindow, Align: bucketring.AlignFirstRequest},
+		"sliding": {Amount: amount, Per: bucketring.MaxPer, Algorithm: bucketring.SlidingWindow},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, held := askers(&l)
+			held.table.TrackChanges(true)
+			var admitted atomic.Int64
+			var last follower
+			stop := make(chan struct{})
+			var callers, others sync.WaitGroup
+			others.Go(func() { last.follow(held.table, stop) })
+			others.Go(func() { admitted.Add(held.disturb(stop)) })
+			for range 3 {
+				callers.Go(func() { admitted.Add(held.drain()) })
+			}
+			callers.Wait()
+			close(stop)
+			others.Wait()
+			if got := admitted.Load(); got != amount {
+				t.Errorf("%d calls are admitted, want %d", got, amount)
+			}
+			last.look(held.table)
+			if diff := cmp.Diff(held.table.Export(0, noon).Records[0].Marks[0].Slots, last.mark.Slots); diff != "" {
+				t.Errorf("slots of the table (-) and its last copy (+):\n%s", diff)
+			}
+			if now := held.table.Export(0, noon).Records[0].Marks[0]; now.At != last.mark.At || now.N != last.mark.N || now.Part != last.mark.Part {
+				t.Errorf("the last copy is %+v, the table has %+v", last.mark, now)
 			}
 		})
 	}
-	for range 200 {
-		held.happen(3, noon)
+}
+
+// drain takes until two thousand calls were denied, and returns how many were not.
+func (a *asker) drain() (admitted int64) {
+	for denied := 0; denied < 2000; {
+		allowed, here := a.try(noon, 1)
+		if !here {
+			res := a.table.Take(a.c, noon, 1)
+			allowed, here = res.Allowed, !res.Away
+		}
+		switch {
+		case allowed:
+			admitted++
+		case here:
+			denied++
+		}
 	}
-	all.Wait()
-	if got := admitted.Load(); got != amount {
-		t.Errorf("%d of %d calls are admitted, want %d", got, callers*calls, amount)
+	return admitted
+}
+
+// disturb has all that happens to counters happen, in turn, and returns how many calls it
+// had admitted itself.
+func (a *asker) disturb(stop <-chan struct{}) (admitted int64) {
+	lower := *a.c.Limit
+	if lower.Algorithm != bucketring.TokenBucket { // of a bucket tokens would be lost that way
+		lower.Amount--
+	}
+	for turn := 0; ; turn++ {
+		select {
+		case <-stop:
+			return admitted
+		default:
+		}
+		switch turn % 4 {
+		case 0:
+			a.happen(0, noon)
+		case 1:
+			a.happen(3, noon)
+		case 2:
+			a.table.Join(0, a.table.Export(0, noon), noon)
+		case 3:
+			if a.table.Take(bucket.Counter{Key: "k", Limit: &lower}, noon, 1).Allowed {
+				admitted++
+			}
+		}
+	}
+}
+
+// A follower knows the last copy of the only counter of a table.
+type follower struct{ mark bucket.Mark }
+
+func (b *follower) look(table *bucket.Table) {
+	for _, changed := range table.Changes(noon) {
+		for _, r := range changed.State.Records {
+			b.mark = r.Marks[0]
+		}
+	}
+}
+
+func (b *follower) follow(table *bucket.Table, stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+			b.look(table)
+		}
 	}
 }
 

@@ -36,7 +36,7 @@ func (t *Table) Fetch(places []Place) {
 				firsts[i] = &(*slots)[now[i].hash&uint64(len(*slots)-1)]
 			}
 		}
-		for _, first := range firsts {
+		for _, first := range firsts[:len(now)] {
 			if first != nil {
 				first.at.Load()
 			}
@@ -44,10 +44,10 @@ func (t *Table) Fetch(places []Place) {
 		for i := range now {
 			near[i] = t.parts[now[i].part].candidate(now[i].hash)
 		}
-		for _, b := range near {
+		for _, b := range near[:len(now)] {
 			if b != nil {
 				b.word.Load()
-				b.firstOfKey()
+				b.fetchKey()
 			}
 		}
 		places = places[len(now):]

@@ -15,6 +15,8 @@ type slot struct{ at atomic.Pointer[byte] }
 
 const hints = 8
 
+const _ = unsafe.Alignof(bucket{}) - hints // or this does not compile
+
 // hintOf returns three bits of a hash that do not say where it is put first: at most 2^40
 // slots are looked up by the lowest ones.
 func hintOf(hash uint64) uintptr { return uintptr(hash >> (hashBits - 3) % hints) }

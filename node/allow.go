@@ -6,16 +6,21 @@ package node
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/bucket"
 )
 
 // Allow takes cost tokens of a key from every limit, or from none, and reports whether the
-// call may go ahead. It is Take for who does not ask what is left and until when, and then
-// costs about two thirds of it. key and limits are as in bucketring.Request; the limits are
-// read only. Concurrency limits need Take: it says which leases it has handed out. Errors are
-// those of Take.
+// call may go ahead: always with a cost of 0, which only looks. It is Take for who does not
+// ask what is left, until when, and who has decided. With one limit that is a rate, at the
+// node that owns the key, it costs about two thirds of that, else the same.
+//
+// key and limits are as in bucketring.Request; the limits must not change afterwards.
+// Concurrency limits need Take, which says what leases it has handed out: here they are
+// ErrInvalid. Other errors are those of Take. A false beside an error is no denial: nobody
+// has decided.
 func (n *Node) Allow(ctx context.Context, key string, limits []bucketring.Limit, cost int64) (allowed bool, err error) {
 	if l := n.local; usualLimits(limits) && cost >= 0 && ctx.Err() == nil {
 		now, at := l.clock.now(), l.placeOf(l.placer.Key("", key), key, &limits[0])
@@ -29,21 +34,30 @@ func (n *Node) Allow(ctx context.Context, key string, limits []bucketring.Limit,
 	return n.allowOther(ctx, key, limits, cost)
 }
 
-// allowOther is Allow for what is not here, not known yet, or not so simple.
+// allowOther is Allow for what is not here, not known yet, or not so simple: Take behind its
+// usual call, which was tried.
 func (n *Node) allowOther(ctx context.Context, key string, limits []bucketring.Limit, cost int64) (allowed bool, err error) {
 	if leases(limits) {
 		return false, errHandsOut
 	}
-	d, err := n.Take(ctx, bucketring.Request{Key: key, Limits: limits, Cost: cost})
+	req := bucketring.Request{Key: key, Limits: limits, Cost: cost}
+	if err := n.local.checkInline(&req); err != nil {
+		return false, err
+	}
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	d, err := n.take(ctx, n.local.placer.Key("", key), &req)
 	return err == nil && d.Allowed, err
 }
 
 var errHandsOut = bucketring.Invalidf("a concurrency limit hands out leases, whose ids are to be given back: use Take")
 
 // A Prepared is a key and its limits, for a program that asks about them again and again: for
-// each message of one connection, or about a limit of its own. It remembers where the counter
-// is, so that Allow costs little more than a reading of the clock. It is safe for concurrent
-// use. Where its counter moves to another node, its calls follow.
+// each message of one connection, or about a limit of its own. With one limit that is a rate
+// it remembers where the counter is, and Allow costs little more than a reading of the clock
+// at the node that owns the key. Where the counter moves to another node, its calls follow.
+// It is safe for concurrent use, has nothing to be closed, and comes from Node.Prepare.
 type Prepared struct {
 	node   *Node
 	key    string
@@ -51,8 +65,8 @@ type Prepared struct {
 	held   *bucket.Held // nil if its calls are not usual ones
 }
 
-// Prepare looks at a key and its limits once for many calls. It counts nothing. The error is
-// ErrInvalid where a Take would be refused so.
+// Prepare looks at a key and its limits once for many calls, and keeps copies of both. It
+// counts nothing. The error is ErrInvalid where that of Allow would be.
 func (n *Node) Prepare(key string, limits []bucketring.Limit) (*Prepared, error) {
 	req := bucketring.Request{Key: key, Limits: slices.Clone(limits)}
 	if err := req.Validate(); err != nil {
@@ -61,6 +75,7 @@ func (n *Node) Prepare(key string, limits []bucketring.Limit) (*Prepared, error)
 	if leases(limits) {
 		return nil, errHandsOut
 	}
+	key = strings.Clone(key) // it may be part of a large message
 	p := &Prepared{node: n, key: key, limits: req.Limits}
 	if usualLimits(p.limits) {
 		at := n.local.placeOf(n.local.placer.Key("", key), key, &p.limits[0])

@@ -30,7 +30,7 @@ build: ## Build the static, stripped binary and show its size
 
 test: programs ## Run all tests, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo "no C compiler: the race detector stays off")
-	go test $(RACE) ./...
+	go test $(RACE) -timeout 20m ./...
 	go test -count=1 ./internal/proctest -processes
 	go test -count=1 ./internal/doortest -programs
 	go -C internal/doortest/clients test -count=1 ./...
@@ -39,7 +39,7 @@ test: programs ## Run all tests, with the race detector where there is a C compi
 	go -C deploy/test test -count=1 -v ./...
 
 race: programs ## Run all tests anew, in random order, and insist on the race detector
-	go test -race -count=1 -shuffle=on ./...
+	go test -race -count=1 -shuffle=on -timeout 20m ./... # all share the machine, which may be slow
 	go test -count=1 -run TestModel ./ring/handover # all seeds: the detector allows for few
 	go test -count=1 ./internal/proctest -processes # alone: the nodes need the machine
 	go test -count=1 ./internal/doortest -programs  # likewise

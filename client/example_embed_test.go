@@ -38,6 +38,35 @@ func Example_embedded() {
 	// sent
 }
 
+// A program that only asks for a yes or a no has it at less cost, and at less still where it
+// asks about the same key again and again.
+func Example_embeddedAllow() {
+	lim, err := node.New(node.Config{Name: "embedded"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go lim.Run(ctx) // keeps its memory tidy
+
+	ok, err := lim.Allow(ctx, "user:42", bucketring.MustParse("10/s"), 1)
+	fmt.Println(ok, err)
+	messages, err := lim.Prepare("connection:17", bucketring.MustParse("100/s burst=1"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 2 { // the connection's messages
+		ok, err := messages.Allow(ctx, 1)
+		fmt.Println(ok, err)
+	}
+	// Output:
+	// true <nil>
+	// true <nil>
+	// false <nil>
+}
+
 func ExampleHold() {
 	ctx := context.Background()
 	lim, err := node.New(node.Config{Name: "n1"}) // or client.Dial

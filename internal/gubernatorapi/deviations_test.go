@@ -29,7 +29,11 @@ func TestD1StoredOverLimitEnds(t *testing.T) {
 		1 limit=11 | O0
 		-2 limit=11 | O2 | U2 | D1
 		2 limit=11 | O0 | U0 | D1
-		0 limit=11 | O0 | U0 | D1`)
+		0 limit=11 | O0 | U0 | D1
+		10 key=b        | U0
+		1 key=b         | O0
+		-1 key=b        | O1 | U1 | D1
+		0 limit=7 key=b | O0 | U0 | D1`)
 }
 
 func TestD2RenewedWindowAnswersForItself(t *testing.T) {

@@ -51,6 +51,7 @@ func (t *token) take(q *question, exists bool) answer {
 		}
 	case q.hits != 0:
 		over, t.remaining = false, minus(t.remaining, q.hits)
+		t.over = t.over && t.remaining == 0
 	}
 	return answer{over, t.remaining, t.expires, t.retry(q, over)}
 }

@@ -30,6 +30,9 @@ func program() {
 			os.Exit(1)
 		}()
 	}
+	if os.Getenv(slackEnv) != "" {
+		tellSlack()
+	}
 	main()
 }
 

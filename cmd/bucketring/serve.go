@@ -34,7 +34,7 @@ import (
 func serveCommand() *cobra.Command {
 	table := settings(false)
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Run one node of a cluster", Args: cobra.NoArgs,
+		Use: serveName, Short: "Run one node of a cluster", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := readConfig(cmd, table)
 			if err != nil {
@@ -53,7 +53,10 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
-const stopWithStdin = "stop-with-stdin"
+const (
+	serveName     = "serve"
+	stopWithStdin = "stop-with-stdin"
+)
 
 // untilEOF ends the context when in ends: a parent process has gone then.
 func untilEOF(ctx context.Context, in io.Reader) context.Context {

@@ -56,7 +56,7 @@ var plan = map[string]room{
 	"client/grpclimit":          {5, ". client internal/ratefield", "grpc protobuf errdetails"},
 	"bench":                     {5, ". bucket node policy ring transport transport/limitpb internal/workload", "grpc"},
 	"cmd/bucketring": {6, anything,
-		"cobra pflag koanf exporter-toolkit otel systemd terminal x/sync automemlimit grpc memberlist"},
+		"cobra pflag koanf exporter-toolkit otel systemd terminal x/sync x/sys/unix automemlimit grpc memberlist"},
 }
 
 // modules are the paths that one word of the plan stands for. The longest that
@@ -65,6 +65,7 @@ var modules = map[string]string{
 	"consistent":       "github.com/buraksezer/consistent",
 	"xxhash":           "github.com/cespare/xxhash/v2",
 	"x/sys/cpu":        "golang.org/x/sys/cpu",
+	"x/sys/unix":       "golang.org/x/sys/unix",
 	"x/time":           "golang.org/x/time",
 	"x/sync":           "golang.org/x/sync",
 	"yaml":             "go.yaml.in/yaml/v3",

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+const slackEnv = "TEST_TELL_SLACK"
+
+func tellSlack() {}

@@ -102,7 +102,6 @@ func newMover(l *Local, msgs Messages, log *slog.Logger) *mover {
 		installing: map[uint32]*install{},
 	}
 	m.borrows.wake = make(chan struct{}, 1)
-	m.replicas.of = map[uint32]*replica{}
 	m.copies.sent = map[uint32]copySent{}
 	return m
 }

@@ -155,7 +155,7 @@ func (m *mover) leaves(g *grant) {
 // that, and everything before.
 func (m *mover) has(from handover.Node, h *peerpb.Have) {
 	if !h.GetBack() {
-		if r := m.replicas.of[h.GetPart()]; r != nil && r.from == from && r.gen == h.GetGen() && r.took(h.GetSeq()) {
+		if r := m.replicas.at(h.GetPart()); r != nil && r.from == from && r.gen == h.GetGen() && r.took(h.GetSeq()) {
 			m.send(from, &peerpb.Msg{Of: &peerpb.Msg_Have{Have: &peerpb.Have{Part: h.GetPart(), Gen: h.GetGen(), Seq: h.GetSeq(), Back: true}}})
 		}
 		return

@@ -97,10 +97,11 @@ func (m *mover) copyChanges(now bucket.Now) (changed bool) {
 	for _, c := range m.local.table.Changes(now) {
 		changed = true
 		m.local.disk.add(c.Partition, c.State)
-		if to := m.view.Without(c.Partition); to != m.self && !m.packCopy(to, c.Partition, c.State, now) {
+		to := m.view.Without(c.Partition)
+		if to != m.self && !m.packCopy(to, c.Partition, c.State, now) {
 			m.sendCopy(to, c.Partition, false, c.State, now)
 		}
-		m.copiedTo(c.Partition, c.State, m.view.Without(c.Partition))
+		m.copiedTo(c.Partition, c.State, to)
 	}
 	m.sendCopies()
 	return changed

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -129,7 +130,7 @@ func TestReplicaHandlesGone(t *testing.T) {
 
 // TestReplicaIsPruned: what time has made unused is forgotten.
 func TestReplicaIsPruned(t *testing.T) {
-	rs := replicas{of: map[uint32]*replica{0: newReplica(1)}, pruned: 4092}
+	rs := replicas{of: [ring.Partitions]*replica{0: newReplica(1)}, pruned: ring.Partitions - 1}
 	now := readings(0)
 	window := now.Wall / int64(time.Hour)
 	s := changed(1, 1, map[string]int64{"old": 3, "new": 3})
@@ -244,4 +245,37 @@ func mustAlone(t *testing.T) *ring.Ring {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// TestCopiesShareLimits: counters that came in messages of their own keep one limit
+// between them, and one that has changed is another.
+func TestCopiesShareLimits(t *testing.T) {
+	m := listener(t)
+	held := map[string]*bucketring.Limit{}
+	for part, amount := range map[uint32]int64{7: 10, 8: 10, 9: 11} {
+		s := changed(1, 1, map[string]int64{fmt.Sprint("key", part): 1})
+		own := *s.Records[0].Limit // as a message brings it
+		own.Amount = amount
+		s.Records[0].Limit = &own
+		m.replicated(holderOfAll, part, true, handover.Copy{Gen: 1, Lineage: s.Lineage, State: s})
+		for key, all := range m.replicas.of[part].records {
+			held[key] = all[0].Limit
+		}
+	}
+	if held["key7"] != held["key8"] {
+		t.Error("two counters of one limit keep two, want one")
+	}
+	if got := held["key9"]; got == held["key7"] || got.Amount != 11 {
+		t.Errorf("a counter of 11 has the limit %+v", got)
+	}
+}
+
+// TestCopyOfNoPartition: a peer may ask for what does not exist.
+func TestCopyOfNoPartition(t *testing.T) {
+	m := listener(t)
+	m.has(holderOfAll, &peerpb.Have{Part: ring.Partitions, Gen: 1, Seq: 1})
+	m.replicated(holderOfAll, ring.Partitions, true, handover.Copy{Gen: 1, State: changed(1, 1, map[string]int64{"a": 1})})
+	if got := m.replicas.at(ring.Partitions); got != nil {
+		t.Errorf("at(%d) = %v, want none", ring.Partitions, got)
+	}
 }

@@ -19,7 +19,8 @@ const recordSize = 220
 
 // replicas are copies of what others hold.
 type replicas struct {
-	of     map[uint32]*replica
+	of     [ring.Partitions]*replica
+	limits sharedLimits
 	pruned uint32
 	most   int64 // bytes; 0 is no bound
 	bytes  int64 // about what they use
@@ -68,7 +69,7 @@ func (r *replica) state() *bucket.State {
 func (m *mover) replica(p uint32) *bucket.State {
 	found := make(chan *bucket.State, 1)
 	m.post(func() {
-		if r := m.replicas.of[p]; r != nil {
+		if r := m.replicas.at(p); r != nil {
 			found <- r.state()
 		} else {
 			found <- nil
@@ -89,7 +90,9 @@ func (r *replica) take(s *bucket.State, room int64) (over int64) {
 	for i := range s.Records {
 		fresh := &s.Records[i]
 		all := r.records[fresh.Key]
-		at := slices.IndexFunc(all, func(one bucket.Record) bool { return one.Limit.SameCounter(fresh.Limit) })
+		at := slices.IndexFunc(all, func(one bucket.Record) bool {
+			return one.Limit == fresh.Limit || one.Limit.SameCounter(fresh.Limit)
+		})
 		if size := recordSize + int64(len(fresh.Key)); at < 0 {
 			if room -= size; room < 0 {
 				over++
@@ -119,7 +122,7 @@ func (r *replica) take(s *bucket.State, room int64) (over int64) {
 
 // joinRecord joins what is new of a counter to what the copy has, in its memory if it can.
 func joinRecord(known, fresh *bucket.Record) {
-	if *known.Limit != *fresh.Limit {
+	if known.Limit != fresh.Limit && *known.Limit != *fresh.Limit {
 		known.Limit = fresh.Limit
 	}
 	marks := bucket.JoinMarks(known.Marks, fresh.Marks)
@@ -130,11 +133,51 @@ func joinRecord(known, fresh *bucket.Record) {
 	copy(known.Marks, marks)
 }
 
+// sharedLimits has counters of one limit share it, as each message brings its own: it is read for
+// each copy that comes, and then it is near.
+type sharedLimits struct {
+	known map[bucketring.Limit]*bucketring.Limit
+}
+
+// mostShared bounds them. Copies keep those that they have.
+const mostShared = 1024
+
+func (l *sharedLimits) share(records []bucket.Record) {
+	var came, shared *bucketring.Limit // of the record before: mostly it is the same again
+	for i := range records {
+		if r := &records[i]; r.Limit != nil {
+			if r.Limit != came {
+				came, shared = r.Limit, l.of(r.Limit)
+			}
+			r.Limit = shared
+		}
+	}
+}
+
+func (l *sharedLimits) of(came *bucketring.Limit) *bucketring.Limit {
+	if shared := l.known[*came]; shared != nil {
+		return shared
+	}
+	if l.known == nil || len(l.known) == mostShared {
+		l.known = map[bucketring.Limit]*bucketring.Limit{}
+	}
+	l.known[*came] = came
+	return came
+}
+
 // wholeKept is how many of the last copies are remembered.
 const wholeKept = 8
 
 // took reports whether a copy was taken lately, and all of it.
 func (r *replica) took(seq uint64) bool { return seq != 0 && slices.Contains(r.whole[:], seq) }
+
+// at returns the copy of a partition, nil if there is none, or no such partition.
+func (rs *replicas) at(p uint32) *replica {
+	if p >= ring.Partitions {
+		return nil
+	}
+	return rs.of[p]
+}
 
 // room returns the bytes that further copies may use.
 func (rs *replicas) room() int64 {
@@ -149,12 +192,9 @@ func (rs *replicas) put(p uint32, r *replica) {
 	if old := rs.of[p]; old != nil {
 		rs.bytes -= old.bytes
 	}
-	if r == nil {
-		delete(rs.of, p)
-		return
+	if rs.of[p] = r; r != nil {
+		rs.bytes += r.bytes
 	}
-	rs.of[p] = r
-	rs.bytes += r.bytes
 }
 
 // stale reports whether a copy has had another successor for long.
@@ -243,6 +283,7 @@ func (m *mover) replicated(from handover.Node, p uint32, full bool, c handover.C
 	}
 	r.from, r.gen, r.drop = from, uint64(c.Gen), time.Time{}
 	before := r.bytes
+	m.replicas.limits.share(s.Records)
 	m.stats.uncopied.Add(r.take(s, m.replicas.room()))
 	m.local.disk.add(p, s)
 	switch {

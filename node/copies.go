@@ -198,6 +198,7 @@ func readCopies(m *peerpb.Repls, now bucket.Now) (all []packedCopy) {
 	for i, d := range m.GetDefs() {
 		limits[i] = limitOf(d)
 	}
+	all = make([]packedCopy, 0, min((len(m.GetChanges())+len(m.GetSlotted()))/usualCopy, ring.Partitions))
 	for slotted, b := range [][]byte{m.GetChanges(), m.GetSlotted()} {
 		r := copyReader{b: b, whole: string(b), limits: limits, slotted: slotted == 1, usual: min(len(b)/usualCopy+1, slabSize)}
 		for len(r.b) > 0 && len(all) < 2*ring.Partitions {

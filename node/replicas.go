@@ -136,20 +136,20 @@ func joinRecord(known, fresh *bucket.Record) {
 // sharedLimits has counters of one limit share it, as each message brings its own: it is read for
 // each copy that comes, and then it is near.
 type sharedLimits struct {
-	known map[bucketring.Limit]*bucketring.Limit
+	known        map[bucketring.Limit]*bucketring.Limit
+	came, shared *bucketring.Limit // the last one: mostly the next is the same
 }
 
 // mostShared bounds them. Copies keep those that they have.
 const mostShared = 1024
 
 func (l *sharedLimits) share(records []bucket.Record) {
-	var came, shared *bucketring.Limit // of the record before: mostly it is the same again
 	for i := range records {
 		if r := &records[i]; r.Limit != nil {
-			if r.Limit != came {
-				came, shared = r.Limit, l.of(r.Limit)
+			if r.Limit != l.came {
+				l.came, l.shared = r.Limit, l.of(r.Limit)
 			}
-			r.Limit = shared
+			r.Limit = l.shared
 		}
 	}
 }

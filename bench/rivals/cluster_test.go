@@ -16,6 +16,7 @@ import (
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/client"
 	"github.com/bucketring/bucketring/internal/workload"
+	"github.com/bucketring/bucketring/transport/limitpb"
 )
 
 // nodeClients connects to the public API of nodes: one client for all together, or one for
@@ -216,7 +217,7 @@ func concurrently(callers, n int, call func(caller int) error) error {
 }
 
 // BenchmarkForwarded is one caller whose keys are all elsewhere: how long half of the calls
-// take, beside a bare echo and calls that nobody forwards.
+// take, beside calls that nobody forwards, bare echoes, and bare echoes through a second server.
 func BenchmarkForwarded(b *testing.B) {
 	for _, unary := range []bool{true, false} {
 		for _, where := range []string{"owned", "forwarded"} {
@@ -234,12 +235,33 @@ func BenchmarkForwarded(b *testing.B) {
 			})
 		}
 	}
-	b.Run("path=bare", func(b *testing.B) {
-		_, call := overBareGRPC(b)
-		halfTake(b, func(int) error {
-			_, err := call(context.Background(), []string{"key"})
-			return err
-		})
+	b.Run("path=bare", func(b *testing.B) { bareCalls(b, dialBare(b, false)) })
+	b.Run("path=bare_forwarded", func(b *testing.B) { bareCalls(b, dialBare(b, true)) })
+	b.Run("path=bare_stream", func(b *testing.B) { bareMessages(b, dialBare(b, false)) })
+	b.Run("path=bare_stream_forwarded", func(b *testing.B) { bareMessages(b, dialBare(b, true)) })
+}
+
+// bareRequest is as long as ours are.
+var bareRequest = &limitpb.TakeRequest{Key: "key:100", Limit: "1000000000/1d"}
+
+func bareCalls(b *testing.B, api limitpb.LimiterClient) {
+	halfTake(b, func(int) error {
+		_, err := api.Take(context.Background(), bareRequest)
+		return err
+	})
+}
+
+func bareMessages(b *testing.B, api limitpb.LimiterClient) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stream, err := api.TakeStream(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	one := &limitpb.StreamRequest{Id: 1, Request: bareRequest}
+	halfTake(b, func(int) error {
+		_, err := askBare(stream, one)
+		return err
 	})
 }
 

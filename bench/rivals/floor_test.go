@@ -19,8 +19,10 @@ import (
 	"github.com/bucketring/bucketring/transport/limitpb"
 )
 
-// bareDoor is the environment name that makes this binary such a server.
-const bareDoor = "RIVALS_BARE_DOOR"
+const (
+	bareDoor = "RIVALS_BARE_DOOR" // environment name that makes this binary such a server
+	bareNext = "RIVALS_BARE_NEXT" // and one that asks the server at this address
+)
 
 func TestMain(m *testing.M) {
 	if door := os.Getenv(bareDoor); door != "" {
@@ -35,10 +37,46 @@ func TestMain(m *testing.M) {
 
 type bare struct {
 	limitpb.UnimplementedLimiterServer
+	next limitpb.LimiterClient // nil for none
 }
 
-func (bare) Take(context.Context, *limitpb.TakeRequest) (*limitpb.Decision, error) {
+func (s bare) Take(ctx context.Context, req *limitpb.TakeRequest) (*limitpb.Decision, error) {
+	if s.next != nil {
+		return s.next.Take(ctx, req)
+	}
 	return &limitpb.Decision{Allowed: true}, nil
+}
+
+// TakeStream answers one message after the other, as one caller sends them.
+func (s bare) TakeStream(stream limitpb.Limiter_TakeStreamServer) error {
+	ask := func(*limitpb.StreamRequest) (*limitpb.StreamResponse, error) { return &limitpb.StreamResponse{}, nil }
+	if s.next != nil {
+		further, err := s.next.TakeStream(stream.Context())
+		if err != nil {
+			return err
+		}
+		ask = func(req *limitpb.StreamRequest) (*limitpb.StreamResponse, error) { return askBare(further, req) }
+	}
+	for {
+		req, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		resp, err := ask(req)
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(resp); err != nil {
+			return err
+		}
+	}
+}
+
+func askBare(stream limitpb.Limiter_TakeStreamClient, req *limitpb.StreamRequest) (*limitpb.StreamResponse, error) {
+	if err := stream.Send(req); err != nil {
+		return nil, err
+	}
+	return stream.Recv()
 }
 
 func serveBare(door string) error {
@@ -52,8 +90,16 @@ func serveBare(door string) error {
 			_, _ = io.Copy(w, r.Body)
 		}))
 	}
+	s := bare{}
+	if next := os.Getenv(bareNext); next != "" {
+		conn, err := grpc.NewClient(next, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return err
+		}
+		s.next = limitpb.NewLimiterClient(conn)
+	}
 	g := grpc.NewServer()
-	limitpb.RegisterLimiterServer(g, bare{})
+	limitpb.RegisterLimiterServer(g, s)
 	return g.Serve(l)
 }
 
@@ -63,6 +109,22 @@ func startBare(tb testing.TB, door string) (*server, string) {
 	read, write := io.Pipe()
 	s := launch(tb, write, os.Args[0])
 	return s, listening(tb, read)[door]
+}
+
+// dialBare connects to a bare server, or to one that asks another.
+func dialBare(tb testing.TB, forwarded bool) limitpb.LimiterClient {
+	tb.Helper()
+	_, addr := startBare(tb, "grpc")
+	if forwarded {
+		tb.Setenv(bareNext, addr)
+		_, addr = startBare(tb, "grpc")
+	}
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close() })
+	return limitpb.NewLimiterClient(conn)
 }
 
 func overBareGRPC(tb testing.TB) (*server, remote) { return overBares(tb, 1) }

@@ -123,11 +123,11 @@ func (m *mover) actFor(n handover.Node) {
 	if m.failover.acting == nil {
 		m.failover.acting = map[uint32]acting{}
 	}
-	for i, r := range &m.replicas.of {
+	for p := range uint32(ring.Partitions) {
+		r := m.replicas.of[p]
 		if r == nil {
 			continue
 		}
-		p := uint32(i)
 		if _, already := m.failover.acting[p]; r.from == n && r.drop.IsZero() && !already {
 			var counted []*bucket.State // here, the last time
 			for _, c := range m.machine.Copies(p) {

@@ -119,6 +119,11 @@ func dialBare(tb testing.TB, forwarded bool) limitpb.LimiterClient {
 		tb.Setenv(bareNext, addr)
 		_, addr = startBare(tb, "grpc")
 	}
+	return dialGRPC(tb, addr)
+}
+
+func dialGRPC(tb testing.TB, addr string) limitpb.LimiterClient {
+	tb.Helper()
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		tb.Fatal(err)
@@ -137,12 +142,7 @@ func overBares(tb testing.TB, count int) (all *server, ask remote) {
 	for range count {
 		s, addr := startBare(tb, "grpc")
 		all.cmds = append(all.cmds, s.cmds...)
-		conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		tb.Cleanup(func() { _ = conn.Close() })
-		apis = append(apis, limitpb.NewLimiterClient(conn))
+		apis = append(apis, dialGRPC(tb, addr))
 	}
 	var next atomic.Uint32
 	return all, func(ctx context.Context, keys []string) (passed int, err error) {

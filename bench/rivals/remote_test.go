@@ -22,14 +22,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-redis/redis_rate/v10"
-	"github.com/redis/go-redis/v9"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-
 	"github.com/bucketring/bucketring"
 	"github.com/bucketring/bucketring/internal/workload"
 	"github.com/bucketring/bucketring/transport/limitpb"
+	"github.com/go-redis/redis_rate/v10"
+	"github.com/redis/go-redis/v9"
 )
 
 // A remote takes tokens of keys and returns how many of the calls passed.
@@ -215,12 +212,7 @@ func overGRPC(tb testing.TB, nodes int, unary, together bool) (*server, remote) 
 // overBatch has all keys in one call.
 func overBatch(tb testing.TB) (*server, remote) {
 	s, doors := startNodes(tb, 1)
-	conn, err := grpc.NewClient(doors[0]["grpc"], grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = conn.Close() })
-	api := limitpb.NewLimiterClient(conn)
+	api := dialGRPC(tb, doors[0]["grpc"])
 	return s, func(ctx context.Context, keys []string) (passed int, err error) {
 		all := &limitpb.TakeBatchRequest{}
 		for _, key := range keys {
